@@ -1,0 +1,94 @@
+package rtmp
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/internal/rtmp/chunk"
+	"github.com/sluice-live/sluice/internal/rtmp/flv"
+)
+
+// mux turns packets into messages: RTMP carries one video and one audio track,
+// the first of each that it knows the codec of.
+type mux struct {
+	began  time.Time // time stamp 0; taken from the first packet if zero
+	tracks []*sluice.Track
+}
+
+// add makes t known and reports whether players have to be told: it is new or
+// its configuration has changed.
+func (m *mux) add(t *sluice.Track) bool {
+	i := slices.IndexFunc(m.tracks, func(o *sluice.Track) bool { return o.Kind == t.Kind })
+	switch {
+	case i >= 0 && m.tracks[i] == t:
+		return false
+	case codecFor(t) == nil:
+		return false
+	case i < 0:
+		m.tracks = append(slices.Clone(m.tracks), t)
+		return true
+	case m.tracks[i].ID != t.ID:
+		return false
+	}
+	same := m.tracks[i].Codec == t.Codec && bytes.Equal(m.tracks[i].Config, t.Config)
+	m.tracks = slices.Clone(m.tracks)
+	m.tracks[i] = t
+	return !same
+}
+
+// carries reports whether the packets of t go out.
+func (m *mux) carries(t *sluice.Track) bool { return slices.Contains(m.tracks, t) }
+
+// clock returns a position in milliseconds since the beginning. Before it is 0:
+// sound may come a little before the first packet.
+func (m *mux) clock(t *sluice.Track, ticks int64) int64 {
+	return sluice.Rescale(ticks, int64(t.Timescale), 1000) - m.began.UnixMilli()
+}
+
+// stamp returns a packet's time stamp and composition offset.
+func (m *mux) stamp(p sluice.Packet) (uint32, int32) {
+	if m.began.IsZero() {
+		m.began = time.UnixMilli(sluice.Rescale(p.DTS, int64(p.Track.Timescale), 1000))
+	}
+	dts, pts := max(0, m.clock(p.Track, p.DTS)), m.clock(p.Track, p.PTS)
+	return uint32(dts), int32(min(max(pts-dts, -1<<23), 1<<23-1))
+}
+
+func header(t *sluice.Track, at uint32) chunk.Message {
+	m := chunk.Message{ID: csVideo, Type: chunk.TypeVideo, Stream: mediaStream, Time: at}
+	if t.Kind == sluice.Audio {
+		m.ID, m.Type = csAudio, chunk.TypeAudio
+	}
+	return m
+}
+
+// cut returns the packet's chunks, which refer to its Data.
+func (m *mux) cut(p sluice.Packet) [][]byte {
+	at, cts := m.stamp(p)
+	msg := header(p.Track, at)
+	msg.Data = p.Data
+	return chunk.Cut(msg, codecFor(p.Track).head(p.Track, flv.Frame, p.Key, cts), outSize)
+}
+
+// config returns the configuration message of a track; false if its codec has
+// none.
+func config(t *sluice.Track, at uint32) (chunk.Message, bool, error) {
+	c := codecFor(t)
+	if c.config == nil {
+		return chunk.Message{}, false, nil
+	}
+	record, err := c.config(t)
+	if err != nil {
+		return chunk.Message{}, false, fmt.Errorf("rtmp: %s configuration: %w", c.name, err)
+	}
+	msg := header(t, at)
+	msg.Data = append(c.head(t, flv.Config, true, 0), record...)
+	return msg, true, nil
+}
+
+func (m *mux) has(k sluice.Kind) bool {
+	return slices.ContainsFunc(m.tracks, func(t *sluice.Track) bool { return t.Kind == k })
+}
