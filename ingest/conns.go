@@ -1,0 +1,118 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// connTable accepts connections within bounds and knows those that are open.
+type connTable struct {
+	max, maxPerAddr int
+	log             *slog.Logger
+
+	mu      sync.Mutex
+	open    map[net.Conn]string
+	perAddr map[string]int
+	stats   ConnStats
+}
+
+// ConnStats counts a server's connections.
+type ConnStats struct {
+	Open             int
+	Accepted         uint64
+	Refused          uint64 // over a bound
+	HandshakesFailed uint64 // ended before they published or played
+}
+
+// serve accepts until the listener is closed and gives each connection a
+// goroutine.
+func (t *connTable) serve(ctx context.Context, l net.Listener, wg *sync.WaitGroup, handle func(context.Context, net.Conn)) error {
+	pause := 5 * time.Millisecond
+	for {
+		nc, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		if err != nil { // out of file descriptors, say: others will close
+			t.log.Error("cannot accept connections", "error", err)
+			if sleep(ctx, pause) != nil {
+				return err
+			}
+			pause = min(2*pause, time.Second)
+			continue
+		}
+		pause = 5 * time.Millisecond
+		if !t.add(nc) {
+			nc.Close()
+			continue
+		}
+		wg.Go(func() {
+			defer t.remove(nc)
+			defer nc.Close()
+			if err := protect(func() error { handle(ctx, nc); return nil }); err != nil {
+				t.log.Error("connection dropped", "remote", nc.RemoteAddr().String(), "error", err)
+			}
+		})
+	}
+}
+
+func (t *connTable) add(nc net.Conn) bool {
+	addr, _, err := net.SplitHostPort(nc.RemoteAddr().String())
+	if err != nil {
+		addr = nc.RemoteAddr().String()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.open) >= t.max || t.maxPerAddr > 0 && t.perAddr[addr] >= t.maxPerAddr {
+		t.stats.Refused++
+		if t.stats.Refused&(t.stats.Refused-1) == 0 { // the 1st, 2nd, 4th, 8th …: a flood must not fill the log
+			t.log.Warn("connection refused: too many are open", "remote", addr, "open", len(t.open),
+				"from this address", t.perAddr[addr], "refused so far", t.stats.Refused)
+		}
+		return false
+	}
+	if t.open == nil {
+		t.open, t.perAddr = make(map[net.Conn]string), make(map[string]int)
+	}
+	t.open[nc] = addr
+	t.perAddr[addr]++
+	t.stats.Accepted++
+	return true
+}
+
+func (t *connTable) remove(nc net.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	addr := t.open[nc]
+	delete(t.open, nc)
+	if t.perAddr[addr]--; t.perAddr[addr] == 0 {
+		delete(t.perAddr, addr)
+	}
+}
+
+func (t *connTable) handshakeFailed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats.HandshakesFailed++
+}
+
+func (t *connTable) closeAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for nc := range t.open {
+		nc.Close()
+	}
+}
+
+// ConnStats returns the server's connection counters.
+func (s *Server) ConnStats() ConnStats {
+	s.conns.mu.Lock()
+	defer s.conns.mu.Unlock()
+	st := s.conns.stats
+	st.Open = len(s.conns.open)
+	return st
+}

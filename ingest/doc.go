@@ -1,0 +1,28 @@
+// Package ingest takes broadcasts in: it listens for encoders, checks their
+// keys, and turns what they send into a Source on one clean timeline.
+//
+// A [Server] listens. For each broadcast it calls its Broadcast function once,
+// with a [Broadcast] to read from, however often the encoder drops and comes
+// back within the grace time. The packets of a Broadcast are stamped with UTC
+// times, with the segments they belong to, and with eras; package sluice says
+// what these mean. Nobody downstream decides them again.
+//
+// # The timeline
+//
+// A connection's clock is anchored at the arrival of its first packet, and
+// keeps the source's own cadence from there. It is anchored anew, in a new era,
+// only when the source's clock jumps on all its tracks or another connection
+// comes. Drift is followed by at most 100 ppm. Wraps of 24, 32 and 33 bits,
+// backward time stamps, missing and doubled audio are mended and counted, see
+// [Repairs]. Time stamps in milliseconds are put back on the cadence they were
+// rounded from.
+//
+// # Caveats
+//
+// A stream's segment numbers go on where its last broadcast ended. That needs
+// a durable [Positions], such as [Dir]; without one they begin anew with each
+// process, at a number made of the time of day.
+//
+// The first packets of a connection are held until its tracks and its frame
+// rate are known: six frames as a rule, two seconds at most.
+package ingest

@@ -1,0 +1,54 @@
+package ingest_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+
+	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/ingest"
+)
+
+// A server that counts what each broadcast sends. Run serves until its ctx is
+// done; here that is at once.
+func ExampleServer() {
+	server := &ingest.Server{
+		RTMP: "127.0.0.1:0",
+		Authorize: func(_ context.Context, r *ingest.Request) (ingest.Grant, error) {
+			if r.Name != "s3cret" { // compare hashes, in constant time
+				return ingest.Grant{}, fmt.Errorf("%w: stream key is not known", ingest.ErrDenied)
+			}
+			return ingest.Grant{Stream: "demo"}, nil
+		},
+		Broadcast: func(ctx context.Context, b *ingest.Broadcast) error {
+			return sluice.Pipeline{Source: b, Sinks: []sluice.Sink{sluice.SinkFunc(count)}}.Run(ctx)
+		},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := server.Run(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("stopped")
+	// Output: stopped
+}
+
+func count(ctx context.Context, src sluice.Source) error {
+	for n := 0; ; n++ {
+		if _, err := src.ReadPacket(ctx); err == io.EOF {
+			log.Println(n, "packets")
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// Positions in a directory outlive the process: numbers and eras go on.
+func ExampleDir() {
+	var positions ingest.Positions = ingest.Dir("/var/lib/sluice/positions")
+	server := &ingest.Server{RTMP: ":1935", Positions: positions}
+	fmt.Println(server.RTMP)
+	// Output: :1935
+}

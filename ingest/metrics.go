@@ -1,0 +1,71 @@
+package ingest
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Collector returns the server's Prometheus metrics, for one registry.
+func (s *Server) Collector() prometheus.Collector { return collector{s} }
+
+type collector struct{ s *Server }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("sluice_ingest_"+name, help, labels, nil)
+}
+
+var (
+	descOpen       = desc("connections", "RTMP connections open, of publishers and players.")
+	descAccepted   = desc("connections_accepted_total", "RTMP connections accepted.")
+	descRefused    = desc("connections_refused_total", "Connections closed at once because too many were open.")
+	descHandshakes = desc("handshakes_failed_total", "Connections that ended before they published or played.")
+	descBroadcasts = desc("broadcasts", "Broadcasts running, waiting ones included.")
+	descLive       = desc("broadcast_live", "1 while the broadcast has its encoder, 0 while it waits.", "stream")
+	descBytes      = desc("received_bytes_total", "Media received in the present broadcast.", "stream")
+	descPackets    = desc("received_packets_total", "Access units and audio frames received in the present broadcast.", "stream")
+	descEra        = desc("era", "The timeline's era.", "stream")
+	descRepairs    = desc("repairs_total", "What was mended on the timeline of the present broadcast.", "stream", "kind")
+)
+
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descOpen, descAccepted, descRefused, descHandshakes, descBroadcasts,
+		descLive, descBytes, descPackets, descEra, descRepairs} {
+		ch <- d
+	}
+}
+
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	st := c.s.ConnStats()
+	gauge(descOpen, float64(st.Open))
+	count(descAccepted, st.Accepted)
+	count(descRefused, st.Refused)
+	count(descHandshakes, st.HandshakesFailed)
+	all := c.s.Broadcasts()
+	gauge(descBroadcasts, float64(len(all)))
+	for _, b := range all {
+		st := b.Stats()
+		live := 0.0
+		if st.Live {
+			live = 1
+		}
+		gauge(descLive, live, b.Name)
+		gauge(descEra, float64(st.Era), b.Name)
+		count(descBytes, st.Bytes, b.Name)
+		count(descPackets, st.Packets, b.Name)
+		for kind, n := range st.Repairs.byKind() {
+			count(descRepairs, n, b.Name, kind)
+		}
+	}
+}
+
+// byKind names the counters for metrics.
+func (r Repairs) byKind() map[string]uint64 {
+	return map[string]uint64{
+		"wrap": r.Wraps, "anchor": r.Anchors, "track_jump": r.TrackJumps, "backward_dts": r.BackwardDTS,
+		"missing_audio": r.MissingAudio, "doubled_audio": r.DoubledAudio, "late_dropped": r.LateDropped,
+		"without_key": r.WithoutKey, "bad_composition": r.BadComposites,
+	}
+}

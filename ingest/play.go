@@ -1,0 +1,81 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/internal/rtmp"
+)
+
+// play serves a player.
+func (s *Server) play(ctx context.Context, c *rtmp.ServerConn, r *Request, log *slog.Logger) {
+	log = log.With("stream", r.Name)
+	stream, err := s.find(ctx, r)
+	if err != nil {
+		log.Info("player refused", "error", err)
+		if err := c.Reject(err); err != nil {
+			log.Debug("refused player is gone", "error", err)
+		}
+		return
+	}
+	fan := s.fans.take(stream)
+	defer s.fans.release(stream)
+	log.Info("playing")
+	if err := fan.Serve(ctx, c); err != nil {
+		log.Info("player ended", "reason", err)
+		return
+	}
+	log.Info("player ended: the stream is over or the player left")
+}
+
+func (s *Server) find(ctx context.Context, r *Request) (*sluice.Stream, error) {
+	if s.Play == nil {
+		return nil, fmt.Errorf("ingest: play %q: %w: this server does not serve players", r.Name, ErrDenied)
+	}
+	ctx, cancel := context.WithTimeout(ctx, authorizeTimeout)
+	defer cancel()
+	stream, err := s.Play(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("ingest: play %q: %w", r.Name, err)
+	}
+	return stream, nil
+}
+
+// fanouts are the streams with players; each stream's packets are cut into
+// chunks once for all of them.
+type fanouts struct {
+	mu sync.Mutex
+	m  map[*sluice.Stream]*fanout
+}
+
+type fanout struct {
+	*rtmp.Fanout
+	players int
+}
+
+func (t *fanouts) take(stream *sluice.Stream) *rtmp.Fanout {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.m[stream]
+	if f == nil {
+		f = &fanout{Fanout: rtmp.NewFanout(stream, rtmp.FanoutConfig{})}
+		if t.m == nil {
+			t.m = make(map[*sluice.Stream]*fanout)
+		}
+		t.m[stream] = f
+	}
+	f.players++
+	return f.Fanout
+}
+
+func (t *fanouts) release(stream *sluice.Stream) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.m[stream]
+	if f.players--; f.players == 0 {
+		delete(t.m, stream)
+	}
+}

@@ -1,0 +1,192 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/internal/access"
+	"github.com/sluice-live/sluice/internal/rtmp"
+)
+
+// Request is a wish to publish or to play, as the callbacks of a Server see it.
+type Request = access.Request
+
+// Errors that callbacks answer a Request with; their text is told to the peer.
+var (
+	ErrDenied   = access.ErrDenied
+	ErrBusy     = access.ErrBusy
+	ErrNotFound = access.ErrNotFound
+)
+
+// Grant is what a publisher may do.
+type Grant struct {
+	// Stream is the name of the stream that the key belongs to: 1 to 64 of
+	// a-z 0-9 _ -, beginning with a letter or digit.
+	Stream string
+	// Limits bound this publisher; the zero value leaves it to Server.Limits.
+	Limits Limits
+}
+
+var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+
+// Server takes broadcasts in, and serves players on the same ports. Set the
+// fields, then call Run. The zero value of each optional field works.
+type Server struct {
+	// RTMP is the address to listen on for RTMP, such as ":1935".
+	RTMP string
+
+	// Authorize is asked before the protocol says yes. nil lets everybody
+	// publish, with the stream's name for a key: only for trying out.
+	Authorize func(ctx context.Context, r *Request) (Grant, error)
+	// Play finds the stream that a player asks for. nil refuses players.
+	Play func(ctx context.Context, r *Request) (*sluice.Stream, error)
+	// Broadcast runs a broadcast: it reads b until io.EOF. It is called once
+	// per broadcast, in a goroutine of its own; when it returns, the broadcast
+	// ends and its publisher is disconnected. It is required.
+	Broadcast func(ctx context.Context, b *Broadcast) error
+
+	// Positions keep numbers and eras from one broadcast to the next; nil
+	// keeps them in memory.
+	Positions Positions
+	// SegmentDur is T, the distance of segment starts, from 1 s; default 4 s.
+	SegmentDur time.Duration
+	// Grace is how long a broadcast waits for its encoder to come back; default
+	// 30 s.
+	Grace time.Duration
+	// Drain is how long broadcasts and players may take to end once Run's ctx
+	// is done; default 5 s.
+	Drain time.Duration
+	// Limits bound every publisher whose Grant has none of its own.
+	Limits Limits
+	// MaxConns and MaxConnsPerAddr bound the connections open at a time, in
+	// all (default 10,000) and from one address (default unbounded).
+	MaxConns, MaxConnsPerAddr int
+	// Log takes what happens; nil discards it.
+	Log *slog.Logger
+
+	once   sync.Once
+	memory memory
+	conns  connTable
+	live   broadcasts
+	fans   fanouts
+
+	mu       sync.Mutex
+	listener net.Listener
+}
+
+func (s *Server) init() {
+	s.once.Do(func() {
+		if s.Log == nil {
+			s.Log = slog.New(slog.DiscardHandler)
+		}
+		if s.Positions == nil {
+			s.Positions = &s.memory
+		}
+		setDefault(&s.SegmentDur, defaultSegment)
+		setDefault(&s.Grace, 30*time.Second)
+		setDefault(&s.Drain, 5*time.Second)
+		setDefault(&s.MaxConns, 10000)
+		s.conns.log = s.Log
+		s.conns.max, s.conns.maxPerAddr = s.MaxConns, s.MaxConnsPerAddr
+	})
+}
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+// Listen opens the server's port, so that its address is known before Run. Run
+// calls it.
+func (s *Server) Listen() error {
+	s.init()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener != nil {
+		return nil
+	}
+	if s.Broadcast == nil {
+		return errors.New("ingest: Server.Broadcast is not set: nobody would read the broadcasts")
+	}
+	if s.SegmentDur < time.Second {
+		return fmt.Errorf("ingest: segments of %v: the shortest that players take are of 1 s", s.SegmentDur)
+	}
+	l, err := net.Listen("tcp", s.RTMP)
+	if err != nil {
+		return fmt.Errorf("ingest: listen for RTMP (is another server on the port?): %w", err)
+	}
+	s.listener = l
+	return nil
+}
+
+// RTMPAddr returns the address that the server listens on; nil before Listen.
+func (s *Server) RTMPAddr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
+
+// Run serves until ctx is done. Then it ends its broadcasts, lets readers and
+// players have what is left for the time of Drain, and returns nil once
+// everything has ended. A Server runs once.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var wg sync.WaitGroup
+	defer context.AfterFunc(ctx, func() { s.listener.Close() })()
+	defer context.AfterFunc(work, s.conns.closeAll)()
+	err := s.conns.serve(work, s.listener, &wg, s.handle)
+	s.listener.Close()
+	s.live.endAll()
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		s.live.wait()
+		close(done)
+	}()
+	drain := time.NewTimer(s.Drain)
+	defer drain.Stop()
+	select {
+	case <-done:
+	case <-drain.C:
+		cancel()
+		<-done
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("ingest: accept RTMP: %w", err)
+}
+
+// handle serves one connection.
+func (s *Server) handle(ctx context.Context, nc net.Conn) {
+	log := s.Log.With("remote", nc.RemoteAddr().String())
+	c, err := rtmp.Accept(ctx, nc, rtmp.Config{Log: log})
+	if err != nil {
+		s.conns.handshakeFailed()
+		log.Info("RTMP connection ended before it published or played", "error", err)
+		return
+	}
+	r := c.Request()
+	log = log.With("protocol", r.Protocol, "agent", r.Agent)
+	if c.Play() {
+		s.play(ctx, c, r, log)
+		return
+	}
+	s.publish(ctx, c, r, log)
+}

@@ -1,0 +1,270 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/internal/codec"
+	"github.com/sluice-live/sluice/internal/rtmp"
+)
+
+// running is a Server that runs for a test, and what came out of it.
+type running struct {
+	*Server
+	broadcasts atomic.Int32
+	streams    chan *sluice.Stream
+	stop       func() error
+}
+
+// serve starts a server whose broadcasts go into streams that Play finds.
+func serve(t *testing.T, s *Server) *running {
+	r := &running{Server: s, streams: make(chan *sluice.Stream, 16)}
+	var playing atomic.Pointer[sluice.Stream]
+	s.RTMP = "127.0.0.1:0"
+	s.Broadcast = func(ctx context.Context, b *Broadcast) error {
+		r.broadcasts.Add(1)
+		stream := &sluice.Stream{}
+		playing.Store(stream)
+		r.streams <- stream
+		return stream.Consume(ctx, b)
+	}
+	if s.Play == nil {
+		s.Play = func(context.Context, *Request) (*sluice.Stream, error) {
+			if stream := playing.Load(); stream != nil {
+				return stream, nil
+			}
+			return nil, ErrNotFound
+		}
+	}
+	require.NoError(t, s.Listen())
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	r.stop = sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+	t.Cleanup(func() { assert.NoError(t, r.stop()) })
+	return r
+}
+
+// publisher publishes AAC.
+type publisher struct {
+	*rtmp.Client
+	track *sluice.Track
+	n     int64
+}
+
+func (r *running) publish(t *testing.T, path string) (*publisher, error) {
+	c, err := rtmp.Dial(t.Context(), "rtmp://"+r.RTMPAddr().String()+path, rtmp.Config{})
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	if err := c.Publish(t.Context(), time.Unix(0, 0)); err != nil {
+		return nil, err
+	}
+	aac, err := codec.AAC([]byte{0x11, 0x90})
+	require.NoError(t, err)
+	track := *aac
+	track.ID = 2
+	p := &publisher{Client: c, track: &track}
+	require.NoError(t, c.Describe(t.Context(), []*sluice.Track{p.track}))
+	return p, nil
+}
+
+func (p *publisher) send(t *testing.T, frames int) error {
+	for range frames {
+		dts := p.n * 1024
+		p.n++
+		err := p.WritePacket(t.Context(), sluice.Packet{Track: p.track, DTS: dts, PTS: dts, Dur: 1024, Key: true, Data: []byte{1, 2, 3}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestServerAuthorizesBeforeItSaysYes(t *testing.T) {
+	r := serve(t, &Server{Authorize: func(_ context.Context, r *Request) (Grant, error) {
+		if r.Name != "secret" {
+			return Grant{}, fmt.Errorf("%w: stream key is not known (was it rotated?)", ErrDenied)
+		}
+		return Grant{Stream: "demo"}, nil
+	}})
+	_, err := r.publish(t, "/live/wrong")
+	var refused *rtmp.StatusError
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, "NetStream.Publish.Denied", refused.Code)
+	assert.Contains(t, refused.Description, "was it rotated?")
+	assert.Zero(t, r.broadcasts.Load())
+
+	p, err := r.publish(t, "/live/secret")
+	require.NoError(t, err)
+	require.NoError(t, p.send(t, 100))
+	sub := (<-r.streams).Subscribe(sluice.Subscription{})
+	defer sub.Close()
+	first, err := sub.ReadPacket(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, first.Track.Era)
+}
+
+func TestServerRefusesASecondPublisher(t *testing.T) {
+	r := serve(t, &Server{})
+	p, err := r.publish(t, "/live/demo")
+	require.NoError(t, err)
+	require.NoError(t, p.send(t, 10))
+	_, err = r.publish(t, "/live/demo")
+	var refused *rtmp.StatusError
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, "NetStream.Publish.BadName", refused.Code)
+	require.NoError(t, p.send(t, 10), "the first goes on")
+	assert.EqualValues(t, 1, r.broadcasts.Load())
+}
+
+func TestServerRefusesBadNames(t *testing.T) {
+	r := serve(t, &Server{})
+	for _, name := range []string{"UPPER", "..%2Fetc", "-x", "a b"} {
+		_, err := r.publish(t, "/live/"+name)
+		var refused *rtmp.StatusError
+		require.ErrorAs(t, err, &refused, name)
+		assert.Equal(t, "NetStream.Publish.Denied", refused.Code)
+	}
+}
+
+// A broadcast outlives its connection: another encoder goes on in it, and its
+// numbers and era come after those before, also in the next broadcast.
+func TestServerContinuesABroadcastAndItsNumbers(t *testing.T) {
+	dir := Dir(t.TempDir())
+	r := serve(t, &Server{Positions: dir, Grace: time.Minute})
+	for range 2 {
+		p, err := r.publish(t, "/live/demo")
+		require.NoError(t, err)
+		require.NoError(t, p.send(t, 100))
+		require.NoError(t, p.Close())
+		require.Eventually(t, func() bool { return !r.Broadcasts()[0].Stats().Live }, 10*time.Second, time.Millisecond)
+	}
+	assert.EqualValues(t, 1, r.broadcasts.Load())
+	assert.EqualValues(t, 2, r.Broadcasts()[0].Stats().Era)
+	require.NoError(t, r.stop())
+	before, err := dir.Load(t.Context(), "demo")
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, before.Era)
+
+	r = serve(t, &Server{Positions: dir})
+	p, err := r.publish(t, "/live/demo")
+	require.NoError(t, err)
+	sub := (<-r.streams).Subscribe(sluice.Subscription{Start: sluice.StartSegment})
+	defer sub.Close()
+	require.NoError(t, p.send(t, 100))
+	first, err := sub.ReadPacket(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 3, first.Track.Era)
+	assert.Equal(t, before.Numbers[2]+1, first.Segment)
+	assert.False(t, first.Track.Time(first.DTS).Before(before.End))
+}
+
+func TestServerPlays(t *testing.T) {
+	r := serve(t, &Server{})
+	url := "rtmp://" + r.RTMPAddr().String() + "/play/demo"
+	early, err := rtmp.Dial(t.Context(), url, rtmp.Config{})
+	require.NoError(t, err)
+	_, err = early.Play(t.Context())
+	var refused *rtmp.StatusError
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, "NetStream.Play.StreamNotFound", refused.Code)
+	early.Close()
+
+	p, err := r.publish(t, "/live/demo")
+	require.NoError(t, err)
+	require.NoError(t, p.send(t, 100))
+	<-r.streams
+	c, err := rtmp.Dial(t.Context(), url, rtmp.Config{})
+	require.NoError(t, err)
+	defer c.Close()
+	play, err := c.Play(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.send(t, 10))
+	for frames := 0; frames < 5; {
+		got, err := play.ReadPacket(t.Context())
+		require.NoError(t, err)
+		if got.Data != nil {
+			assert.Equal(t, []byte{1, 2, 3}, got.Data)
+			frames++
+		}
+	}
+	go r.stop()
+	for err == nil {
+		_, err = play.ReadPacket(t.Context())
+	}
+	assert.Equal(t, io.EOF, err, "the player is told of the end")
+}
+
+func TestServerEndsAPublisherOverItsLimit(t *testing.T) {
+	r := serve(t, &Server{Limits: Limits{Bitrate: 100}})
+	p, err := r.publish(t, "/live/demo")
+	require.NoError(t, err)
+	for err == nil { // until the server hangs up
+		err = p.send(t, 50)
+	}
+	assert.NotErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func TestServerSurvivesTheApplication(t *testing.T) {
+	s := &Server{RTMP: "127.0.0.1:0", Broadcast: func(context.Context, *Broadcast) error { panic("bug") }}
+	require.NoError(t, s.Listen())
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	r := &running{Server: s}
+	for range 3 {
+		c, err := rtmp.Dial(t.Context(), "rtmp://"+r.RTMPAddr().String()+"/live/demo", rtmp.Config{})
+		require.NoError(t, err)
+		_ = c.Publish(t.Context(), time.Unix(0, 0)) // may be cut off at once
+		require.NoError(t, c.Close())
+	}
+	cancel()
+	require.NoError(t, <-ended)
+}
+
+func TestServerBoundsConnections(t *testing.T) {
+	r := serve(t, &Server{MaxConns: 5, MaxConnsPerAddr: 3})
+	var open []net.Conn
+	for range 4 {
+		c, err := net.Dial("tcp", r.RTMPAddr().String())
+		require.NoError(t, err)
+		defer c.Close()
+		open = append(open, c)
+	}
+	require.Eventually(t, func() bool { return r.ConnStats().Refused == 1 }, 10*time.Second, time.Millisecond)
+	_, err := open[3].Read(make([]byte, 1))
+	assert.Error(t, err, "the fourth is closed")
+	assert.Equal(t, 3, r.ConnStats().Open)
+}
+
+func TestLimits(t *testing.T) {
+	src := func(p sluice.Packet) sluice.Source {
+		w, src := sluice.Pipe(1)
+		require.NoError(t, w.Write(t.Context(), p))
+		return src
+	}
+	big := sluice.Packet{Track: &sluice.Track{Width: 4096, Height: 2160}, Data: make([]byte, 1000)}
+	for name, l := range map[string]Limits{
+		"width": {Width: 1920}, "height": {Height: 1080}, "bitrate": {Bitrate: 799}, "duration": {Duration: 1},
+	} {
+		_, err := guard(src(big), l).ReadPacket(t.Context())
+		assert.ErrorIs(t, err, ErrLimit, name)
+	}
+	_, err := guard(src(big), Limits{Width: 4096, Height: 2160, Bitrate: 800, Duration: time.Hour}).ReadPacket(t.Context())
+	assert.NoError(t, err)
+	assert.Equal(t, Limits{Width: 1}, Limits{Width: 1}.or(Limits{Width: 2}))
+	assert.Equal(t, Limits{Width: 2}, Limits{}.or(Limits{Width: 2}))
+}
