@@ -1,0 +1,7 @@
+//go:build !race
+
+package hlstest
+
+import "testing"
+
+func onFakeTime(*testing.T) {}
