@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/ingest"
+	"github.com/sluice-live/sluice/origin"
+)
+
+// platform is every role in one process. Its ports are open from the start.
+type platform struct {
+	lock     io.Closer
+	log      *slog.Logger
+	server   *ingest.Server
+	playback *origin.Server
+	web      httpServers
+	site     net.Addr // of the HTTP port
+}
+
+// open opens the data directory and the ports.
+func open(c config) (_ *platform, err error) {
+	if !c.Open {
+		return nil, errors.New("there are no accounts and stream keys yet: start with --open, " +
+			"which lets anyone who reaches this machine publish and watch")
+	}
+	level := slog.LevelInfo
+	if c.Debug {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	p := &platform{log: log}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if p.lock, err = prepare(c.Data); err != nil {
+		return nil, err
+	}
+	p.playback = &origin.Server{Spool: filepath.Join(c.Data, "spool"), Log: log}
+	p.server = &ingest.Server{
+		RTMP:      c.RTMP,
+		Play:      p.playback.Play,
+		Positions: ingest.Dir(filepath.Join(c.Data, "positions")),
+		Broadcast: p.broadcast,
+		Log:       log,
+	}
+	if err = p.server.Listen(); err != nil {
+		return nil, err
+	}
+	p.site, err = p.web.listen("--http", c.HTTP, newSite(p.server, p.playback, port(p.server.RTMPAddr())), log)
+	if err == nil && c.Pprof != "" {
+		_, err = p.web.listen("--pprof", c.Pprof, profiles(), log)
+	}
+	return p, err
+}
+
+// broadcast carries one broadcast from its encoder to its viewers.
+func (p *platform) broadcast(ctx context.Context, b *ingest.Broadcast) error {
+	return sluice.Pipeline{Source: b, Sinks: []sluice.Sink{p.playback.Stream(b.Name)}}.Run(ctx)
+}
+
+// run serves until ctx is done, and stops in the order in which media flows.
+func (p *platform) run(ctx context.Context) error {
+	err := p.server.Run(ctx)
+	p.web.drain(p.log)
+	return err
+}
+
+func (p *platform) close() {
+	p.web.close()
+	if p.playback != nil {
+		if err := p.playback.Close(); err != nil {
+			p.log.Warn("spool not removed", "error", err)
+		}
+	}
+	if p.lock != nil {
+		p.lock.Close()
+	}
+}
+
+func port(a net.Addr) int { return a.(*net.TCPAddr).Port }
+
+// prepare makes the data directory, keeps a second server out of it, and
+// clears what a killed one left in the spool.
+func prepare(dir string) (lock io.Closer, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory (choose another with --data): %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the data directory: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s is in use by another server (choose another with --data): %w", dir, err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "spool")); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("clear the spool: %w", err)
+	}
+	return f, nil
+}

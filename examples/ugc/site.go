@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	httppprof "net/http/pprof"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sluice-live/sluice/examples/ugc/web"
+	"github.com/sluice-live/sluice/ingest"
+	"github.com/sluice-live/sluice/origin"
+)
+
+// newSite returns everything under the HTTP port.
+func newSite(server *ingest.Server, playback *origin.Server, rtmpPort int) http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		server.Collector(), playback.Collector())
+
+	mux := http.NewServeMux()
+	mux.Handle("/live/", playback)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", ok)
+	mux.HandleFunc("GET /readyz", ok) // the ports are open before this is served
+	mux.HandleFunc("GET /api/v1/live", func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		reply(w, channels(playback, "rtmp://"+net.JoinHostPort(host, strconv.Itoa(rtmpPort))+"/live"))
+	})
+	mux.Handle("/", web.Handler())
+	return mux
+}
+
+func ok(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Write([]byte("ok\n"))
+}
+
+// live is the answer of /api/v1/live.
+type live struct {
+	Now     time.Time `json:"now"` // for viewers whose clock is wrong
+	Streams []channel `json:"streams"`
+	Publish publish   `json:"publish"`
+	Open    bool      `json:"open"`
+}
+
+type publish struct {
+	RTMP string `json:"rtmp"`
+}
+
+type channel struct {
+	Name    string    `json:"name"`
+	Since   time.Time `json:"since"`
+	Viewers int       `json:"viewers"`
+	Tracks  []track   `json:"tracks"`
+}
+
+type track struct {
+	Kind      string  `json:"kind"`
+	Codec     string  `json:"codec"`
+	Width     int     `json:"width,omitempty"`
+	Height    int     `json:"height,omitempty"`
+	FrameRate float64 `json:"frameRate,omitempty"`
+}
+
+func channels(playback *origin.Server, rtmp string) live {
+	l := live{Now: time.Now().UTC(), Streams: []channel{}, Publish: publish{RTMP: rtmp}, Open: true}
+	for _, s := range playback.Live() {
+		c := channel{Name: s.Name, Since: s.Since, Viewers: s.Viewers, Tracks: []track{}}
+		for _, t := range s.Tracks {
+			c.Tracks = append(c.Tracks, track{
+				Kind: t.Kind.String(), Codec: t.Codec, Width: t.Width, Height: t.Height,
+				FrameRate: t.FrameRate,
+			})
+		}
+		l.Streams = append(l.Streams, c)
+	}
+	return l
+}
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(v) // an error means that the client is gone
+}
+
+// profiles returns Go's profiles, for an address of their own.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", httppprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", httppprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", httppprof.Trace)
+	return mux
+}

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Backoff } from '../src/player/backoff.js';
+import { pace } from '../src/player/pace.js';
+import { ahead, remedy } from '../src/player/watchdog.js';
+
+test('waits double up to a limit and begin anew after a reset', () => {
+  const b = new Backoff({ first: 500, max: 3000, random: () => 0.5 });
+  assert.deepEqual([b.next(), b.next(), b.next(), b.next(), b.next()], [500, 1000, 2000, 3000, 3000]);
+  b.reset();
+  assert.equal(b.next(), 500);
+});
+
+test('waits are spread by a quarter either way', () => {
+  assert.equal(new Backoff({ first: 1000, random: () => 0 }).next(), 750);
+  assert.equal(new Backoff({ first: 1000, random: () => 1 }).next(), 1250);
+});
+
+const part = 0.26;
+
+test('a late player with media in hand hurries, but not audibly', () => {
+  assert.equal(pace({ distance: 0.3, buffer: 1, rate: 1, part }), 1.03);
+  assert.equal(pace({ distance: 0.7, buffer: 1, rate: 1, part }), 1.07);
+  assert.equal(pace({ distance: 5, buffer: 4, rate: 1, part }), 1.1);
+});
+
+test('a late player without media in hand does not', () => {
+  assert.equal(pace({ distance: 2, buffer: 0.2, rate: 1, part }), 1);
+  assert.equal(pace({ distance: 2, buffer: 0.3, rate: 1.1, part }), 1);
+});
+
+test('hurrying goes on until the target is reached, so that it does not flutter', () => {
+  assert.equal(pace({ distance: 0.1, buffer: 0.8, rate: 1, part }), 1);
+  assert.equal(pace({ distance: 0.1, buffer: 0.8, rate: 1.03, part }), 1.03);
+  assert.equal(pace({ distance: 0.05, buffer: 0.8, rate: 1.03, part }), 1);
+});
+
+test('a player nearer to the edge than asked slows down until it is back', () => {
+  assert.equal(pace({ distance: -0.2, buffer: 0.4, rate: 1, part }), 1);
+  assert.equal(pace({ distance: -0.3, buffer: 0.4, rate: 1, part }), 0.97);
+  assert.equal(pace({ distance: -0.1, buffer: 0.5, rate: 0.97, part }), 0.97);
+  assert.equal(pace({ distance: 0, buffer: 0.7, rate: 0.97, part }), 1);
+});
+
+test('a viewer who is far behind has chosen to be', () => {
+  assert.equal(pace({ distance: 20, buffer: 10, rate: 1, part }), 1);
+});
+
+test('what is buffered ahead ends at the first hole', () => {
+  const buffered = [{ start: 0, end: 4 }, { start: 6, end: 9 }];
+  assert.equal(ahead(buffered, 3), 1);
+  assert.equal(ahead(buffered, 5), 0);
+  assert.equal(ahead(buffered, 6), 3);
+  assert.equal(ahead([], 0), 0);
+});
+
+/** @param {object} over */
+const stuck = (over) => ({ stuck: 1000, at: 10, buffered: [{ start: 5, end: 10.05 }], live: 10, resumption: null, over: false, away: false, ...over });
+
+test('a playhead that stands for a moment is left alone', () => {
+  assert.deepEqual(remedy(stuck({ stuck: 100 })), { do: 'nothing' });
+  assert.deepEqual(remedy(stuck({})), { do: 'nothing' });
+});
+
+test('a hole is jumped, to the live position if that is buffered', () => {
+  const buffered = [{ start: 5, end: 10 }, { start: 18, end: 22 }];
+  assert.deepEqual(remedy(stuck({ buffered, live: 15 })), { do: 'seek', to: 18.02, why: 'hole' });
+  assert.deepEqual(remedy(stuck({ buffered, live: 21 })), { do: 'seek', to: 21, why: 'hole' });
+});
+
+test('while the encoder is away nothing is tried, however long it takes', () => {
+  assert.deepEqual(remedy(stuck({ away: true, stuck: 60_000, live: 60 })), { do: 'nothing' });
+});
+
+test('when the encoder is back the gap is jumped, though nothing after it is loaded yet', () => {
+  assert.deepEqual(remedy(stuck({ resumption: 40, live: 39.5, stuck: 250 })), { do: 'seek', to: 40.02, why: 'resume' });
+  assert.deepEqual(remedy(stuck({ resumption: 40, live: 41, stuck: 250 })), { do: 'seek', to: 41, why: 'resume' });
+  assert.deepEqual(remedy(stuck({ resumption: 9, live: 10.5, stuck: 250 })), { do: 'nothing' }, 'a gap long past');
+});
+
+test('a player left behind goes to the live position, and is rebuilt if that does not help', () => {
+  assert.deepEqual(remedy(stuck({ stuck: 4000, live: 14 })), { do: 'seek', to: 14, why: 'behind' });
+  assert.deepEqual(remedy(stuck({ stuck: 16_000, live: 14 })), { do: 'rebuild' });
+});
+
+test('a player that has nothing yet is not sent around', () => {
+  assert.deepEqual(remedy(stuck({ buffered: [], at: 0, live: 14, stuck: 4000 })), { do: 'nothing' });
+  assert.deepEqual(remedy(stuck({ buffered: [], at: 0, live: 14, stuck: 16_000 })), { do: 'rebuild' });
+});
+
+test('a broadcast that is over ends when nothing is left to play', () => {
+  assert.deepEqual(remedy(stuck({ over: true })), { do: 'nothing' });
+  assert.deepEqual(remedy(stuck({ over: true, stuck: 2500 })), { do: 'end' });
+  const buffered = [{ start: 5, end: 10 }, { start: 18, end: 22 }];
+  assert.equal(remedy(stuck({ over: true, stuck: 2500, buffered, live: null })).do, 'seek');
+});

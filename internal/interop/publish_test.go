@@ -1,0 +1,66 @@
+package interop
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-live/sluice/internal/testmedia"
+)
+
+func TestPublishWithFFmpeg(t *testing.T) {
+	s := start(t)
+	testmedia.Publish(t.Context(), t, testmedia.Clip(t, clip), s.publish("ffmpeg"))
+	s.check(t, "ffmpeg")
+}
+
+// TestPublishWithGStreamer sends what gst-launch encodes, with each of the AAC
+// encoders that Debian has.
+func TestPublishWithGStreamer(t *testing.T) {
+	s := start(t)
+	for _, encoder := range []string{"voaacenc", "avenc_aac"} {
+		t.Run(encoder, func(t *testing.T) {
+			testmedia.Start(t.Context(), t, testmedia.Need(t, "gst-launch-1.0"), strings.Fields(
+				"-q videotestsrc is-live=true pattern=ball ! video/x-raw,width=640,height=360,framerate=30/1 ! timeoverlay ! "+
+					"x264enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max=60 ! "+
+					"video/x-h264,profile=baseline ! h264parse ! queue ! mux. "+
+					"audiotestsrc is-live=true wave=ticks ! audio/x-raw,rate=48000,channels=2 ! audioconvert ! "+
+					encoder+" bitrate=96000 ! aacparse ! queue ! mux. "+
+					"flvmux name=mux streamable=true ! rtmp2sink location="+s.publish(strings.ReplaceAll(encoder, "_", "-")))...)
+			s.check(t, strings.ReplaceAll(encoder, "_", "-"))
+		})
+	}
+}
+
+// TestPublishWithOBS runs OBS Studio under Xvfb: it starts streaming by itself,
+// and stops when told to end.
+func TestPublishWithOBS(t *testing.T) {
+	s := start(t)
+	obs := startOBS(t, s.rtmp, "obs")
+	s.check(t, "obs")
+	obs.stop(t)
+	log := obs.log.String()
+	require.Contains(t, log, "==== Streaming Start")
+	require.NotContains(t, log, "Disconnected from rtmp://", "OBS was cut off")
+	require.Contains(t, log, "User stopped the stream")
+	require.NotContains(t, log, "Number of dropped frames", "it says so only when there are any")
+}
+
+// TestOBSRefused checks that OBS says why it may not publish, and that the one
+// who does goes on.
+func TestOBSRefused(t *testing.T) {
+	s := start(t)
+	testmedia.Publish(t.Context(), t, testmedia.Clip(t, clip), s.publish("taken"))
+	s.live(t, "taken")
+	obs := startOBS(t, s.rtmp, "taken")
+	require.Eventually(t, func() bool {
+		log := obs.log.String()
+		return strings.Contains(log, "Connection to rtmp://") && strings.Contains(log, "failed") ||
+			strings.Contains(log, "NetStream.Publish.BadName")
+	}, 2*time.Minute, time.Second, "OBS was refused")
+	require.NotContains(t, obs.log.String(), "==== Streaming Start")
+	obs.end()
+	s.check(t, "taken")
+}
