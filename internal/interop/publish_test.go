@@ -23,10 +23,10 @@ func TestPublishWithGStreamer(t *testing.T) {
 	for _, encoder := range []string{"voaacenc", "avenc_aac"} {
 		t.Run(encoder, func(t *testing.T) {
 			testmedia.Start(t.Context(), t, testmedia.Need(t, "gst-launch-1.0"), strings.Fields(
-				"-q videotestsrc is-live=true pattern=ball ! video/x-raw,width=640,height=360,framerate=30/1 ! timeoverlay ! "+
+				"-q videotestsrc is-live=true pattern=ball ! video/x-raw,width=640,height=360,framerate=30/1 ! "+
 					"x264enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max=60 ! "+
 					"video/x-h264,profile=baseline ! h264parse ! queue ! mux. "+
-					"audiotestsrc is-live=true wave=ticks ! audio/x-raw,rate=48000,channels=2 ! audioconvert ! "+
+					"audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=2 ! audioconvert ! "+
 					encoder+" bitrate=96000 ! aacparse ! queue ! mux. "+
 					"flvmux name=mux streamable=true ! rtmp2sink location="+s.publish(strings.ReplaceAll(encoder, "_", "-")))...)
 			s.check(t, strings.ReplaceAll(encoder, "_", "-"))

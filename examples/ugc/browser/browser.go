@@ -50,8 +50,11 @@ type Report struct {
 	Console        []string `json:"console"`
 	FailedRequests []string `json:"failedRequests"`
 	Log            []Entry  `json:"log"`
-	Samples        []Sample `json:"samples"` // every 250 ms
+	Samples        []Sample `json:"samples"` // one each Interval
 }
+
+// Interval is the time from one sample to the next.
+const Interval = 250 * time.Millisecond
 
 // Latency is the time from the server's stamp of a frame to its showing, in
 // seconds, over the samples that had a picture.
@@ -176,6 +179,7 @@ func (o *Options) args(dir, url string) []string {
 		filepath.Join(dir, "watch.mjs"), url,
 		"--seconds", seconds(o.Observe), "--wait", seconds(o.Wait),
 		"--size", fmt.Sprintf("%dx%d", o.Width, o.Height),
+		"--interval", strconv.FormatInt(Interval.Milliseconds(), 10),
 		"--chromium", chromium(),
 	}
 	if o.UntilState != "" {

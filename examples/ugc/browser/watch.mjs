@@ -3,7 +3,7 @@
 //
 //   node watch.mjs URL [--seconds 20] [--screenshot out.png] [--size 1280x720]
 //                      [--wait 20] [--chromium /usr/bin/chromium] [--scale 1]
-//                      [--click SELECTOR] [--until-state STATE]
+//                      [--click SELECTOR] [--until-state STATE] [--interval 250]
 //
 // --wait is how long the first frame may take, --seconds how long is observed
 // after it. With --until-state the watching ends as soon as the page's state is
@@ -16,8 +16,6 @@ import { parseArgs } from 'node:util';
 const require = createRequire(new URL('../web/package.json', import.meta.url));
 const { chromium } = require('playwright-core');
 
-const interval = 250;
-
 const { values: options, positionals: [url] } = parseArgs({
   allowPositionals: true,
   options: {
@@ -29,6 +27,7 @@ const { values: options, positionals: [url] } = parseArgs({
     chromium: { type: 'string', default: process.env.CHROMIUM ?? '/usr/bin/chromium' },
     click: { type: 'string' },
     'until-state': { type: 'string' },
+    interval: { type: 'string', default: '250' },
   },
 });
 if (!url) {
@@ -37,6 +36,7 @@ if (!url) {
 }
 
 const [width, height] = options.size.split('x').map(Number);
+const interval = Number(options.interval);
 const report = {
   url, playing: false, firstFrameMs: 0, frames: 0, dropped: 0, advanced: 0, stalls: 0, stalledMs: 0,
   latency: null, sizes: [], states: [], errors: [], console: [], failedRequests: [], log: [], samples: [], final: null,

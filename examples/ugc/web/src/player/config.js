@@ -17,7 +17,10 @@ export const hlsConfig = {
   liveSyncOnStallIncrease: 0.26,
   maxBufferLength: 12,
   maxMaxBufferLength: 24,
-  backBufferLength: 20,
+  // No back buffer length: when hls.js evicts, it forgets which parts of the
+  // segment under way it has, and where that segment ends in a hole (frames
+  // that the encoder dropped) it then waits for the next but one. Browsers
+  // evict by themselves.
   liveDurationInfinity: true,
   // Frames and AAC frames never end together: holes this small are none.
   maxBufferHole: 0.15,
