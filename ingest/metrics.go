@@ -21,12 +21,19 @@ var (
 	descBytes      = desc("received_bytes_total", "Media received in the present broadcast.", "stream")
 	descPackets    = desc("received_packets_total", "Access units and audio frames received in the present broadcast.", "stream")
 	descEra        = desc("era", "The timeline's era.", "stream")
+	descPlayers    = desc("players", "RTMP players.")
+	descJoined     = desc("players_joined_total", "RTMP players that have come.")
+	descSent       = desc("sent_bytes_total", "Bytes sent to RTMP players.")
+	descSkips      = desc("player_skips_total", "Times that a slow RTMP player was moved to a newer key frame.")
+	descDropped    = desc("player_dropped_messages_total", "Messages that slow RTMP players missed.")
+	descTooSlow    = desc("players_too_slow_total", "RTMP players disconnected because they took nothing.")
 	descRepairs    = desc("repairs_total", "What was mended on the timeline of the present broadcast.", "stream", "kind")
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descOpen, descAccepted, descRefused, descHandshakes, descBroadcasts,
-		descLive, descBytes, descPackets, descEra, descRepairs} {
+		descLive, descBytes, descPackets, descEra, descRepairs,
+		descPlayers, descJoined, descSent, descSkips, descDropped, descTooSlow} {
 		ch <- d
 	}
 }
@@ -43,6 +50,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count(descAccepted, st.Accepted)
 	count(descRefused, st.Refused)
 	count(descHandshakes, st.HandshakesFailed)
+	play := c.s.PlayStats()
+	gauge(descPlayers, float64(play.Players))
+	count(descJoined, play.Joined)
+	count(descSent, play.Bytes)
+	count(descSkips, play.Skips)
+	count(descDropped, play.Dropped)
+	count(descTooSlow, play.TooSlow)
 	all := c.s.Broadcasts()
 	gauge(descBroadcasts, float64(len(all)))
 	for _, b := range all {

@@ -47,8 +47,9 @@ func (s *Server) find(ctx context.Context, r *Request) (*sluice.Stream, error) {
 // fanouts are the streams with players; each stream's packets are cut into
 // chunks once for all of them.
 type fanouts struct {
-	mu sync.Mutex
-	m  map[*sluice.Stream]*fanout
+	mu   sync.Mutex
+	m    map[*sluice.Stream]*fanout
+	past PlayStats // of fan-outs that have lost their last player
 }
 
 type fanout struct {
@@ -77,5 +78,36 @@ func (t *fanouts) release(stream *sluice.Stream) {
 	f := t.m[stream]
 	if f.players--; f.players == 0 {
 		delete(t.m, stream)
+		t.past.add(f.Stats())
 	}
+}
+
+// PlayStats count what players got.
+type PlayStats struct {
+	Players int    // now
+	Joined  uint64 // all told
+	Bytes   uint64 // written to players
+	Skips   uint64 // times that a player too slow was moved to a newer key frame
+	Dropped uint64 // messages that players missed by that
+	TooSlow uint64 // players disconnected because they took nothing
+}
+
+func (p *PlayStats) add(f rtmp.FanoutStats) {
+	p.Players += f.Players
+	p.Joined += f.Joined
+	p.Bytes += f.Bytes
+	p.Skips += f.Skips
+	p.Dropped += f.Dropped
+	p.TooSlow += f.TooSlow
+}
+
+// PlayStats returns the counters of RTMP players.
+func (s *Server) PlayStats() PlayStats {
+	s.fans.mu.Lock()
+	defer s.fans.mu.Unlock()
+	st := s.fans.past
+	for _, f := range s.fans.m {
+		st.add(f.Stats())
+	}
+	return st
 }

@@ -6,18 +6,20 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
 
 // config is the command line.
 type config struct {
-	HTTP  string `name:"http" default:":8080" env:"UGC_HTTP" help:"Address of the site, its APIs and playback."`
-	RTMP  string `name:"rtmp" default:":1935" env:"UGC_RTMP" help:"Address for RTMP publishers and players."`
-	Data  string `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
-	Open  bool   `name:"open" env:"UGC_OPEN" help:"Trying out: a stream's name is its key, and anyone may watch."`
-	Pprof string `name:"pprof" env:"UGC_PPROF" placeholder:"ADDR" help:"Serve Go profiles on this address; keep it private."`
-	Debug bool   `name:"debug" env:"UGC_DEBUG" help:"Log more."`
+	HTTP   string        `name:"http" default:":8080" env:"UGC_HTTP" help:"Address of the site, its APIs and playback."`
+	RTMP   string        `name:"rtmp" default:":1935" env:"UGC_RTMP" help:"Address for RTMP publishers and players."`
+	Data   string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
+	Window time.Duration `name:"window" default:"1m" env:"UGC_WINDOW" help:"How much of a live stream its playlists list; at least 24s."`
+	Open   bool          `name:"open" env:"UGC_OPEN" help:"Trying out: a stream's name is its key, and anyone may watch."`
+	Pprof  string        `name:"pprof" env:"UGC_PPROF" placeholder:"ADDR" help:"Serve Go profiles on this address; keep it private."`
+	Debug  bool          `name:"debug" env:"UGC_DEBUG" help:"Log more."`
 }
 
 func main() {

@@ -46,7 +46,7 @@ func open(c config) (_ *platform, err error) {
 	if p.lock, err = prepare(c.Data); err != nil {
 		return nil, err
 	}
-	p.playback = &origin.Server{Spool: filepath.Join(c.Data, "spool"), Log: log}
+	p.playback = &origin.Server{Spool: filepath.Join(c.Data, "spool"), Window: c.Window, Log: log}
 	p.server = &ingest.Server{
 		RTMP:      c.RTMP,
 		Play:      p.playback.Play,

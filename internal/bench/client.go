@@ -19,8 +19,9 @@ const commandType = 20
 // be, so that it costs little and depends on nothing that it measures.
 type conn struct {
 	*net.TCPConn
-	in    *chunkReader
-	bytes atomic.Int64 // received
+	in      *chunkReader
+	bytes   atomic.Int64 // received
+	arrived *arrivals    // nil: nobody asks when
 }
 
 // dial connects to an application and creates a message stream.
@@ -41,8 +42,12 @@ func dial(ctx context.Context, addr, app string) (*conn, error) {
 }
 
 // Read counts what is received.
-func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.TCPConn.Read(b)
+func (c *conn) Read(b []byte) (n int, err error) {
+	if c.arrived != nil {
+		n, err = c.arrived.Read(b)
+	} else {
+		n, err = c.TCPConn.Read(b)
+	}
 	c.bytes.Add(int64(n))
 	return n, err
 }

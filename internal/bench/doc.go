@@ -13,6 +13,8 @@
 // The publisher writes the time into each frame just before it sends it: into
 // an SEI message of a picture, behind the end of a sound frame. A player, or a
 // client that fetches a part, finds it there. It is one process and one clock.
+// When a frame reaches a player the kernel says, since the player's process may
+// have to wait for the server's to sleep.
 //
 // # Caveats
 //

@@ -10,8 +10,8 @@ import (
 
 const (
 	settleTime   = 2 * time.Second
-	fanoutWindow = 8 * time.Second
-	watchers     = 16 // players that measure, among those that discard
+	fanoutWindow = 16 * time.Second // a whole clip: its halves differ in size
+	watchers     = 16               // players that measure, among those that discard
 	joins        = 12
 )
 
@@ -28,7 +28,11 @@ func startWatch(ctx context.Context, s *server, name string, record *atomic.Bool
 	if err != nil {
 		return nil, err
 	}
-	if err := c.play(name); err != nil {
+	err = c.play(name)
+	if err == nil {
+		c.arrived, err = newArrivals(c.TCPConn)
+	}
+	if err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -44,12 +48,11 @@ func (w *watch) run() {
 		if err != nil {
 			return // closed by stop, or by the server, which the missing bytes show
 		}
-		at := now()
 		if m.kind != tagAudio && m.kind != tagVideo || !w.record.Load() {
 			continue
 		}
 		if sent, ok := stampOf(m); ok {
-			w.delays = append(w.delays, float64(at-sent)/1e6)
+			w.delays = append(w.delays, float64(w.conn.arrived.newest-sent)/1e6)
 		}
 	}
 }

@@ -176,6 +176,27 @@ func fileRound(ctx context.Context, sluice, nginx *server, r results) error {
 			return err
 		}
 	}
+	return benchBare(ctx, media.url, r)
+}
+
+// benchBare measures what of a playlist's cost is net/http's own.
+func benchBare(ctx context.Context, playlist string, r results) error {
+	body, err := get(ctx, playlist)
+	if err != nil {
+		return err
+	}
+	bare, err := launchBare(body)(ctx)
+	if err != nil {
+		return err
+	}
+	defer bare.stop()
+	requests, _, err := wrk(ctx, bare, "http://"+bare.http+"/", 64)
+	if err != nil {
+		return err
+	}
+	all := r[playlistRate]["sluice"]
+	r.add(playlistBare, "sluice", all[len(all)-1])
+	r.add(playlistBare, netHTTP, requests)
 	return nil
 }
 

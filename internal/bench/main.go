@@ -38,6 +38,9 @@ func run(ctx context.Context) (err error) {
 	if len(os.Args) == 6 && os.Args[1] == "crowd" {
 		return crowdMain(ctx, os.Args[2], os.Args[3], os.Args[4], os.Args[5])
 	}
+	if len(os.Args) == 4 && os.Args[1] == "bare" {
+		return bareMain(os.Args[2], os.Args[3])
+	}
 	var o options
 	kong.Parse(&o, kong.Description("Measures Sluice beside nginx."))
 	if o.clip720, err = realistic(ctx, 1280, 720, 2500); err != nil {

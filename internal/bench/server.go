@@ -90,7 +90,7 @@ rtmp {
 }
 
 func newServer(name, playApp string) (*server, error) {
-	dir, err := os.MkdirTemp("", "sluice-bench-"+name+"-")
+	dir, err := os.MkdirTemp("", "sluice-bench-")
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ var (
 
 // start runs the platform on free ports, which it prints, and stops it with
 // SIGTERM, on which it must end by itself.
-func start(t *testing.T) *server {
+func start(t *testing.T, flags ...string) *server {
 	t.Helper()
 	if os.Getenv("SLUICE_INTEROP") == "" {
 		t.Skip("tests with real clients: make interop runs them")
@@ -37,7 +37,7 @@ func start(t *testing.T) *server {
 	program, err := filepath.Abs("../../bin/ugc")
 	require.NoError(t, err)
 	require.FileExists(t, program, "make build makes it")
-	cmd := exec.Command(program, "--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--data", t.TempDir(), "--open")
+	cmd := exec.Command(program, append([]string{"--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--data", t.TempDir(), "--open"}, flags...)...)
 	log := &output{}
 	cmd.Stderr = log
 	stdout, err := cmd.StdoutPipe()
