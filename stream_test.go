@@ -207,7 +207,8 @@ func TestSubscriptionResumes(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "a160/2", got)
 	require.NotZero(t, s.ID())
-	require.Equal(t, s.ID(), s.ID())
+	id := s.ID()
+	require.Equal(t, id, s.ID(), "it stays")
 	require.NotEqual(t, s.ID(), new(sluice.Stream).ID())
 }
 

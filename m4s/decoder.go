@@ -77,6 +77,20 @@ func (d *Decoder) Decode() (sluice.Packet, error) {
 	return sluice.Packet{}, d.err
 }
 
+// begin reads up to the stream's head, so that its Position is known.
+func (d *Decoder) begin() error {
+	for !d.hasHead {
+		if _, got, err := d.box(); err != nil {
+			d.err = err
+			_, err = d.Decode()
+			return err
+		} else if got {
+			d.err = fmt.Errorf("packet before the head: %w", ErrFormat)
+		}
+	}
+	return nil
+}
+
 var errDecode = errors.New("m4s: read stream")
 
 // box reads one box, and the mdat of a moof; got says that it was a packet.

@@ -39,6 +39,7 @@ type Encoder struct {
 	w    io.Writer
 
 	started bool
+	ended   bool
 	tracks  []*sluice.Track
 	next    uint64
 	lost    []uint32 // tracks whose last packet was refused
@@ -236,9 +237,10 @@ func (e *Encoder) End(err error) error {
 
 func (e *Encoder) end(code uint32, text string) error {
 	e.start()
-	b := appendEnd(nil, code, text)
-	e.data(b)
-	return e.Flush()
+	e.data(appendEnd(nil, code, text))
+	err := e.Flush()
+	e.ended = err == nil
+	return err
 }
 
 // Flush writes what is gathered.

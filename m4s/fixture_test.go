@@ -97,7 +97,7 @@ func requireSame(t testing.TB, want, got []sluice.Packet) {
 		require.Equal(t, want[i], got[i], "packet %d", i)
 		require.Equal(t, want[i].Data == nil, got[i].Data == nil, "packet %d", i)
 	}
-	require.Equal(t, len(want), len(got))
+	require.Len(t, got, len(want))
 }
 
 // readAll reads a Source to its end.

@@ -61,6 +61,14 @@ func (o *order) admit(p *sluice.Packet, next uint64) bool {
 	return true
 }
 
+// undo takes back the admission of a packet that could not be passed on, so
+// that it may come again. last is the number that was to come before it.
+func (o *order) undo(p *sluice.Packet, last uint64) {
+	o.next = last
+	t := o.tracks[p.Track.ID]
+	t.lost = t.lost || p.Discont
+}
+
 // follow takes a changed track. It reports false for one of an era that is
 // over, which only comes after a rejoin.
 func (t *trackOrder) follow(n *sluice.Track) bool {
