@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"slices"
 	"time"
 
@@ -189,22 +190,28 @@ const ftyp = "\x00\x00\x00\x1cftypiso6\x00\x00\x00\x00iso6cmfcmp41"
 // beginning knows all of them. Those that cannot be sent are left out.
 func (e *Encoder) Tracks(ts []*sluice.Track) error { return e.movie(ts...) }
 
-// movie gathers a moov of all tracks, of which some are new or changed.
+// movie gathers a moov of all tracks if some are new or changed.
 func (e *Encoder) movie(changed ...*sluice.Track) error {
 	tracks := slices.Clone(e.tracks)
 	var errs []error
+	news := false
 	for _, t := range changed {
 		if err := checkTrack(t, e.conf.Limits); err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		if i := slices.IndexFunc(tracks, func(old *sluice.Track) bool { return old.ID == t.ID }); i >= 0 {
+			news = news || !reflect.DeepEqual(tracks[i], t)
 			tracks[i] = t
-		} else if tracks = append(tracks, t); len(tracks) > e.conf.Limits.Tracks {
-			return fmt.Errorf("more than %d tracks: %w", e.conf.Limits.Tracks, ErrTrack)
+			continue
 		}
+		if len(tracks) == e.conf.Limits.Tracks {
+			return fmt.Errorf("more than %d tracks: %w", len(tracks), ErrTrack)
+		}
+		tracks, news = append(tracks, t), true
 	}
-	if len(tracks) == 0 || len(errs) > 0 && slices.Equal(tracks, e.tracks) {
+	if !news {
+		e.tracks = tracks
 		return errors.Join(errs...)
 	}
 	b, err := cmaf.Movie(tracks, trackFields)
