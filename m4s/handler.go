@@ -45,7 +45,7 @@ type Handler struct {
 	Play func(ctx context.Context, name string) (*sluice.Stream, error)
 	// Replay opens a range of the archive. The Handler closes the Source.
 	Replay func(ctx context.Context, name string, from, to time.Time) (sluice.Source, error)
-	// Publish runs a pushed stream: it reads src until io.EOF and closes it. It
+	// Publish runs a pushed stream: it reads src, which the Handler closes. It
 	// is called once per stream, which outlives its connections by Grace; when
 	// it returns, the pusher is told, with the text of its error.
 	Publish func(ctx context.Context, name string, src sluice.Source) error

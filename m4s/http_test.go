@@ -677,11 +677,6 @@ func TestShutdown(t *testing.T) {
 	require.ErrorContains(t, err, "shutting down")
 }
 
-func TestMutualTLS(t *testing.T) {
-	names := ClientNames{"edge.example"}
-	require.ErrorIs(t, names.Authorize(&http.Request{}, "demo", Read), ErrDenied)
-}
-
 func TestPanicInPublish(t *testing.T) {
 	s := newSite()
 	s.Publish = func(context.Context, string, sluice.Source) error { panic("oh") }
