@@ -84,7 +84,7 @@ func (r *pushRun) send(ctx context.Context) error {
 	for {
 		err := r.connection(ctx, tries)
 		r.p.meter.set(func(st *Stats) { st.Connected = false })
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || errors.Is(err, ErrNotFound) && r.p.Stats().Connects == 0 {
 			return err
 		}
 		r.c.Log.Warn("m4s push lost its connection", "url", redact(r.p.URL), "next", r.keep.Next(), "error", err)

@@ -203,6 +203,7 @@ func (h *Handler) output(w http.ResponseWriter, r *http.Request, id uint64) (*ou
 			return nil, fmt.Errorf("take the connection over: %w", err)
 		}
 	}
+	_ = rc.SetReadDeadline(time.Time{}) // the server's would end the request
 	w.WriteHeader(http.StatusOK)
 	o := &output{Encoder: NewEncoder(w, conf), stats: &h.stats}
 	o.Encoder.before = o.before(h.Timeout, rc.SetWriteDeadline)

@@ -75,7 +75,8 @@ type pushed struct {
 }
 
 func (p *pushed) serve(ctx context.Context, body io.Reader) {
-	_ = p.rc.EnableFullDuplex() // HTTP/2 is, and says that it cannot
+	_ = p.rc.EnableFullDuplex()           // HTTP/2 is, and says that it cannot
+	_ = p.rc.SetReadDeadline(time.Time{}) // the server's is for requests that end
 	p.w.Header().Set("Content-Type", controlType)
 	p.w.Header().Set("Cache-Control", "no-store")
 	if p.expects { // a client that reads 200 first sends no body
