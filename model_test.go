@@ -90,6 +90,20 @@ type modelReader struct {
 	missed  map[uint32]bool
 	dropped uint64
 	held    []sluice.Packet
+	resumed bool
+}
+
+func newModelReader(m *model, c sluice.Subscription) modelReader {
+	r := modelReader{conf: c, cursor: m.start(c.Start), begun: make(map[uint32]bool), missed: make(map[uint32]bool)}
+	if c.Resume {
+		r.cursor, r.resumed = int(c.At), true
+	}
+	return r
+}
+
+// next is the number of the packet that comes next.
+func (r *modelReader) next() uint64 {
+	return uint64(r.cursor - len(r.taken) - len(r.held))
 }
 
 func (r modelReader) clone() modelReader {
@@ -119,7 +133,7 @@ func (r *modelReader) read(m *model) (p sluice.Packet, ok bool, err error) {
 				}
 				to := m.start(r.conf.Start)
 				r.dropped += uint64(to - r.cursor)
-				r.cursor = to
+				r.cursor, r.resumed = to, false
 				for _, id := range m.tracks() {
 					r.begun[id], r.missed[id] = false, true
 				}
@@ -136,7 +150,7 @@ func (r *modelReader) read(m *model) (p sluice.Packet, ok bool, err error) {
 		r.taken = r.taken[1:]
 		p = m.log[i]
 		id := p.Track.ID
-		if r.begun[id] {
+		if r.begun[id] || r.resumed {
 			return p, true, nil
 		}
 		stamped := r.conf.Start == sluice.StartSegment && p.Segment != 0
@@ -210,13 +224,16 @@ func TestStreamAgreesWithItsModel(t *testing.T) {
 				checkBounds(t, s, m, seed)
 			case op < 11 && len(readers) < 8:
 				c := sluice.Subscription{Start: sluice.Start(r.IntN(2)), Slow: sluice.Slow(r.IntN(2))}
-				readers = append(readers, pair{s.Subscribe(c), modelReader{
-					conf: c, cursor: m.start(c.Start), begun: make(map[uint32]bool), missed: make(map[uint32]bool),
-				}})
+				readers = append(readers, pair{s.Subscribe(c), newModelReader(m, c)})
 			case op < 12 && len(readers) > 0:
 				i := r.IntN(len(readers))
 				readers[i].sub.Close()
 				readers = slices.Delete(readers, i, i+1)
+			case op < 13 && len(readers) > 0:
+				p := &readers[r.IntN(len(readers))]
+				p.sub.Close()
+				c := sluice.Subscription{Start: p.model.conf.Start, Slow: p.model.conf.Slow, Resume: true, At: p.sub.Next()}
+				*p = pair{s.Subscribe(c), newModelReader(m, c)}
 			case len(readers) > 0:
 				p := &readers[r.IntN(len(readers))]
 				for range r.IntN(12) {
@@ -249,6 +266,7 @@ func (p *pair) step(t *testing.T, m *model, seed uint64) bool {
 	require.Equal(t, wantErr, err, "seed %d", seed)
 	require.Equal(t, show(want), show(got), "seed %d", seed)
 	require.Equal(t, p.model.dropped, p.sub.Dropped(), "seed %d", seed)
+	require.Equal(t, p.model.next(), p.sub.Next(), "seed %d", seed)
 	return err == nil
 }
 

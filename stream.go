@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -40,6 +41,7 @@ type Stream struct {
 	state    map[uint32]*trackState
 	blocking map[*Subscriber]struct{} // those with the Block policy
 	err      error                    // of End
+	id       uint64
 	began    time.Time
 	source   Source
 	stats    StreamStats
@@ -275,6 +277,17 @@ func copyPackets(ctx context.Context, w interface {
 			return err
 		}
 	}
+}
+
+// ID returns a number that no other Stream has, made up at random. Together
+// with a packet's number it says which packet a reader had last.
+func (s *Stream) ID() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.id == 0 {
+		s.id = rand.Uint64()
+	}
+	return s.id
 }
 
 // Tracks returns the newest description of every track written so far, in the

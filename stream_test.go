@@ -185,6 +185,46 @@ func blocked(t *testing.T) (*sluice.Stream, *sluice.Subscriber) {
 	return s, sub
 }
 
+// Whoever comes back gets all that the ring still holds, whatever it is.
+func TestSubscriptionResumes(t *testing.T) {
+	s := new(sluice.Stream)
+	write(t, s, packets("v0k/1 a0/1 v40/1 v80k/2 a80/2 v120/2")...)
+	first := s.Subscribe(sluice.Subscription{Start: sluice.StartSegment})
+	require.Equal(t, "v80-/2", next(t, first, 1))
+	require.EqualValues(t, 3, first.Next(), "an announcement has no number of its own")
+	require.Equal(t, "v80k/2 a80-/2 a80/2", next(t, first, 3))
+	require.EqualValues(t, 5, first.Next())
+	require.Equal(t, 1, first.Buffered())
+	first.Close()
+
+	write(t, s, packets("a120/2")...)
+	again := s.Subscribe(sluice.Subscription{Start: sluice.StartSegment, Resume: true, At: first.Next()})
+	require.Equal(t, "v120/2 a120/2", next(t, again, 2))
+	late := s.Subscribe(sluice.Subscription{Resume: true, At: again.Next() + 1})
+	write(t, s, packets("v160/2 a160/2")...)
+	s.End(nil)
+	got, err := rest(t, late)
+	require.NoError(t, err)
+	require.Equal(t, "a160/2", got)
+	require.NotZero(t, s.ID())
+	id := s.ID()
+	require.Equal(t, id, s.ID(), "it stays")
+	require.NotEqual(t, s.ID(), new(sluice.Stream).ID())
+}
+
+// What the ring has lost meanwhile is counted and marked, as for a reader that
+// was there and slow.
+func TestResumedSubscriptionHasLagged(t *testing.T) {
+	s := &sluice.Stream{Window: 100 * time.Millisecond}
+	write(t, s, frames("v", 0, 30, 10)...)
+	sub := s.Subscribe(sluice.Subscription{Resume: true, At: 3})
+	require.Equal(t, "v800k~ v840", next(t, sub, 2))
+	require.EqualValues(t, 17, sub.Dropped())
+	strict := s.Subscribe(sluice.Subscription{Resume: true, At: 3, Slow: sluice.Fail})
+	_, err := strict.ReadPacket(t.Context())
+	require.ErrorIs(t, err, sluice.ErrLagged)
+}
+
 func TestBlockedWriterGoesOn(t *testing.T) {
 	for name, c := range map[string]struct {
 		release func(s *sluice.Stream, sub *sluice.Subscriber)

@@ -41,6 +41,12 @@ const (
 type Subscription struct {
 	Start Start
 	Slow  Slow
+	// Resume goes on where an earlier subscription to the stream stopped: with
+	// the packet numbered At, which is what its Next returned, leaving nothing
+	// out. If the ring has lost that packet, the reader has lagged, and Slow and
+	// Start say what happens; if it is not written yet, it is waited for.
+	Resume bool
+	At     uint64
 }
 
 const batchSize = 16 // entries taken from the ring under one lock
@@ -53,10 +59,11 @@ const batchSize = 16 // entries taken from the ring under one lock
 type Subscriber struct {
 	stream  *Stream
 	conf    Subscription
-	cursor  uint64 // of the next entry to take; guarded by stream.mu
+	cursor  uint64 // of the next entry to take; written under stream.mu, by the reader
 	dropped uint64 // guarded by stream.mu
 
 	// Of the reader alone:
+	resumed bool    // no gate is closed
 	batch   []entry // taken, not yet returned
 	store   [batchSize]entry
 	held    Packet // media held back behind its announcement
@@ -87,6 +94,9 @@ func (s *Stream) Subscribe(c Subscription) *Subscriber {
 		tracks: s.tracks,
 		closed: make(chan struct{}),
 	}
+	if c.Resume {
+		sub.cursor, sub.resumed = c.At, true
+	}
 	s.stats.Subscribers++
 	if c.Slow == Block {
 		if s.blocking == nil {
@@ -99,6 +109,28 @@ func (s *Stream) Subscribe(c Subscription) *Subscriber {
 
 // Tracks returns the stream's tracks as of the packet read last.
 func (r *Subscriber) Tracks() []*Track { return r.tracks }
+
+// Next returns the number of the packet behind the one read last, for a
+// Subscription that resumes there. Packets are numbered as they are written,
+// from 0; an announcement put before a packet has no number of its own. Only
+// the reader may call it.
+func (r *Subscriber) Next() uint64 {
+	n := r.cursor - uint64(len(r.batch))
+	if r.holding {
+		n--
+	}
+	return n
+}
+
+// Buffered returns how many packets were taken from the ring and have not been
+// returned, so that whoever gathers packets knows when to stop. Only the reader
+// may call it.
+func (r *Subscriber) Buffered() int {
+	if r.holding {
+		return len(r.batch) + 1
+	}
+	return len(r.batch)
+}
 
 // Stream returns the stream that r reads.
 func (r *Subscriber) Stream() *Stream { return r.stream }
@@ -143,7 +175,7 @@ func (r *Subscriber) ReadPacket(ctx context.Context) (Packet, error) {
 // puts the announcement in the place of an opening packet that needs one.
 func (r *Subscriber) admit(e *entry) bool {
 	g := r.gates[e.Track.ID]
-	if g.open {
+	if g.open || r.resumed {
 		return true
 	}
 	stamped := r.conf.Start == StartSegment && e.Segment != 0
@@ -239,7 +271,7 @@ func (r *Subscriber) lagged() error {
 	to := s.start(r.conf.Start)
 	r.dropped += to - r.cursor
 	s.stats.Dropped += to - r.cursor
-	r.cursor = to
+	r.cursor, r.resumed = to, false
 	r.tracks = s.tracks
 	for _, t := range s.tracks {
 		r.gates[t.ID] = gate{discont: true}

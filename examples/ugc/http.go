@@ -13,6 +13,10 @@ import (
 // httpDrain is how long players that are mid-request may take at the end.
 const httpDrain = 10 * time.Second
 
+// m4sDrain is how long pulls may take for what is left. Pushed streams do not
+// end by themselves.
+const m4sDrain = 2 * time.Second
+
 // httpServers are the HTTP servers of the process.
 type httpServers struct {
 	servers []*http.Server

@@ -18,6 +18,7 @@ type config struct {
 	Data   string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
 	Window time.Duration `name:"window" default:"1m" env:"UGC_WINDOW" help:"How much of a live stream its playlists list; at least 24s."`
 	Open   bool          `name:"open" env:"UGC_OPEN" help:"Trying out: a stream's name is its key, and anyone may watch."`
+	M4S    string        `name:"m4s-token" env:"UGC_M4S_TOKEN" placeholder:"TOKEN" help:"Other servers may push streams to /m4s/ with this bearer token."`
 	Pprof  string        `name:"pprof" env:"UGC_PPROF" placeholder:"ADDR" help:"Serve Go profiles on this address; keep it private."`
 	Debug  bool          `name:"debug" env:"UGC_DEBUG" help:"Log more."`
 }
@@ -53,6 +54,7 @@ Sluice is running.
            Stream key  demo (any name: it becomes the channel)
            or: ffmpeg -re -i clip.mp4 -c copy -f flv rtmp://127.0.0.1:%[2]d/live/demo
   Watch    http://127.0.0.1:%[1]d/@demo      all channels: http://127.0.0.1:%[1]d/
+           m4s http://127.0.0.1:%[1]d/m4s/demo (to other servers and tools)
            HLS http://127.0.0.1:%[1]d/live/demo/index.m3u8    RTMP rtmp://127.0.0.1:%[2]d/play/demo
 
 Ctrl-C stops it.

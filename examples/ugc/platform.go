@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/ingest"
+	"github.com/sluice-live/sluice/m4s"
 	"github.com/sluice-live/sluice/origin"
 )
 
@@ -22,6 +23,7 @@ type platform struct {
 	log      *slog.Logger
 	server   *ingest.Server
 	playback *origin.Server
+	m4s      *m4s.Handler
 	web      httpServers
 	site     net.Addr // of the HTTP port
 }
@@ -57,7 +59,8 @@ func open(c config) (_ *platform, err error) {
 	if err = p.server.Listen(); err != nil {
 		return nil, err
 	}
-	p.site, err = p.web.listen("--http", c.HTTP, newSite(p.server, p.playback, port(p.server.RTMPAddr())), log)
+	p.m4s = p.newM4S(c)
+	p.site, err = p.web.listen("--http", c.HTTP, newSite(p, port(p.server.RTMPAddr())), log)
 	if err == nil && c.Pprof != "" {
 		_, err = p.web.listen("--pprof", c.Pprof, profiles(), log)
 	}
@@ -72,11 +75,17 @@ func (p *platform) broadcast(ctx context.Context, b *ingest.Broadcast) error {
 // run serves until ctx is done, and stops in the order in which media flows.
 func (p *platform) run(ctx context.Context) error {
 	err := p.server.Run(ctx)
+	p.drainM4S()
 	p.web.drain(p.log)
 	return err
 }
 
 func (p *platform) close() {
+	if p.m4s != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = p.m4s.Shutdown(ctx) // says only that ctx is done
+	}
 	p.web.close()
 	if p.playback != nil {
 		if err := p.playback.Close(); err != nil {

@@ -13,18 +13,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/sluice-live/sluice/examples/ugc/web"
-	"github.com/sluice-live/sluice/ingest"
 	"github.com/sluice-live/sluice/origin"
 )
 
 // newSite returns everything under the HTTP port.
-func newSite(server *ingest.Server, playback *origin.Server, rtmpPort int) http.Handler {
+func newSite(p *platform, rtmpPort int) http.Handler {
+	server, playback := p.server, p.playback
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		server.Collector(), playback.Collector())
+		server.Collector(), playback.Collector(), p.m4s.Collector())
 
 	mux := http.NewServeMux()
 	mux.Handle("/live/", playback)
+	mux.Handle("/m4s/{stream}", p.m4s)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", ok)
 	mux.HandleFunc("GET /readyz", ok) // the ports are open before this is served

@@ -9,7 +9,7 @@ type boxes struct{ b []byte }
 func (b *boxes) u16(v uint16) *boxes { b.b = binary.BigEndian.AppendUint16(b.b, v); return b }
 func (b *boxes) u32(v uint32) *boxes { b.b = binary.BigEndian.AppendUint32(b.b, v); return b }
 func (b *boxes) str(s string) *boxes { b.b = append(b.b, s...); return b }
-func (b *boxes) raw(p []byte) *boxes { b.b = append(b.b, p...); return b }
+func (b *boxes) raw(p []byte)        { b.b = append(b.b, p...) }
 func (b *boxes) zero(n int) *boxes   { b.b = append(b.b, make([]byte, n)...); return b }
 
 // matrix appends the identity transformation.

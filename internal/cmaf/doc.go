@@ -23,6 +23,11 @@
 // tfdt is the decoding time in ticks since the Unix epoch: 64 bits, no edit
 // list, no offset.
 //
+// # Reading
+//
+// [ParseMovie] and [ParseChunk] read back what [Movie] and [AppendChunk] write,
+// as package m4s does, and boxes of others where they say the same.
+//
 // # Caveats
 //
 // The sample entry is not looked into: any codec whose samples stand alone goes

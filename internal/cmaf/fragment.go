@@ -1,6 +1,11 @@
 package cmaf
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/sluice-live/sluice"
+)
 
 // sample is one packet in the open part.
 type sample struct {
@@ -82,14 +87,51 @@ func plan(samples []sample) layout {
 // fragment returns the moof and mdat of a part in one allocation of exact size.
 func fragment(track, sequence uint32, samples []sample) []byte {
 	l := plan(samples)
-	trun := trunSize + len(samples)*l.perItem
-	if l.trun&trunFirstFlags != 0 {
-		trun += 4
+	b := make([]byte, 0, l.moof(len(samples))+8+l.data)
+	b = l.header(b, track, sequence, samples, nil)
+	for i := range samples {
+		b = append(b, samples[i].data...)
 	}
-	traf := 8 + tfhdSize + tfdtSize + trun
-	moof := 8 + mfhdSize + traf
-	b := make([]byte, 0, moof+8+l.data)
+	return b
+}
 
+// AppendChunk appends the moof of a chunk of one packet, with boxes of the
+// caller's own at its end, and the header of its mdat: what the packet's Data
+// makes a complete chunk. It allocates nothing but room in b.
+func AppendChunk(b []byte, p *sluice.Packet, sequence uint32, own []byte) ([]byte, error) {
+	offset := p.PTS - p.DTS
+	switch {
+	case p.DTS < 0 || p.PTS < 0:
+		return b, fmt.Errorf("cmaf: time stamps %d, %d: %w", p.DTS, p.PTS, ErrPacket)
+	case offset != int64(int32(offset)):
+		return b, fmt.Errorf("cmaf: PTS %d is too far from DTS %d: %w", p.PTS, p.DTS, ErrPacket)
+	case p.Dur != int64(uint32(p.Dur)):
+		return b, fmt.Errorf("cmaf: duration of %d ticks: %w", p.Dur, ErrPacket)
+	case len(p.Data) > maxData:
+		return b, fmt.Errorf("cmaf: %d bytes: %w", len(p.Data), ErrPacket)
+	}
+	one := [1]sample{{data: p.Data, dts: p.DTS, dur: p.Dur, offset: int32(offset), key: p.Key}}
+	l := plan(one[:])
+	return l.header(b, p.Track.ID, sequence, one[:], own), nil
+}
+
+// trunBytes and moof return the sizes of the boxes for so many samples.
+func (l *layout) trunBytes(samples int) int {
+	if l.trun&trunFirstFlags != 0 {
+		return trunSize + 4 + samples*l.perItem
+	}
+	return trunSize + samples*l.perItem
+}
+
+func (l *layout) moof(samples int) int {
+	return 8 + mfhdSize + 8 + tfhdSize + tfdtSize + l.trunBytes(samples)
+}
+
+// header appends the moof, with own at its end, and the header of the mdat.
+func (l *layout) header(b []byte, track, sequence uint32, samples []sample, own []byte) []byte {
+	trun := l.trunBytes(len(samples))
+	traf := 8 + tfhdSize + tfdtSize + trun
+	moof := l.moof(len(samples)) + len(own)
 	b = header(b, moof, "moof")
 	b = header(b, mfhdSize, "mfhd")
 	b = u32(u32(b, 0), sequence)
@@ -106,11 +148,8 @@ func fragment(track, sequence uint32, samples []sample) []byte {
 	for i := range samples {
 		b = l.append(b, &samples[i])
 	}
-	b = header(b, 8+l.data, "mdat")
-	for i := range samples {
-		b = append(b, samples[i].data...)
-	}
-	return b
+	b = append(b, own...)
+	return header(b, 8+l.data, "mdat")
 }
 
 func (l *layout) append(b []byte, s *sample) []byte {

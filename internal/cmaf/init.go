@@ -22,21 +22,41 @@ const maxConfig = 1 << 20
 // Init returns the init segment of a track: its sample entry with the boxes
 // that CMAF wants around it. It is the same for the same description, see
 // [SameInit].
-func Init(t *sluice.Track) ([]byte, error) {
-	if err := checkEntry(t); err != nil {
-		return nil, fmt.Errorf("cmaf: init segment of track %d: %w", t.ID, err)
+func Init(t *sluice.Track) ([]byte, error) { return Movie([]*sluice.Track{t}, nil) }
+
+// Movie returns the ftyp and moov of one or more tracks. own, if it is not nil,
+// returns what of the caller's boxes belongs at the end of a track's trak.
+func Movie(tracks []*sluice.Track, own func(*sluice.Track) []byte) ([]byte, error) {
+	if len(tracks) == 0 {
+		return nil, fmt.Errorf("cmaf: init segment without a track: %w", ErrTrack)
+	}
+	last := uint32(0)
+	for _, t := range tracks {
+		if err := checkEntry(t); err != nil {
+			return nil, fmt.Errorf("cmaf: init segment of track %d: %w", t.ID, err)
+		}
+		last = max(last, t.ID)
 	}
 	var b boxes
 	b.box("ftyp", func() { b.str("iso6").u32(0).str("iso6cmfcmp41") })
 	b.box("moov", func() {
 		b.full("mvhd", 0, func() {
-			b.u32(0).u32(0).u32(t.Timescale).u32(0) // times, timescale, duration
-			b.u32(1 << 16).u16(1 << 8).zero(10)     // rate, volume
-			b.matrix().zero(24).u32(nextID(t.ID))
+			b.u32(0).u32(0).u32(tracks[0].Timescale).u32(0) // times, timescale, duration
+			b.u32(1 << 16).u16(1 << 8).zero(10)             // rate, volume
+			b.matrix().zero(24).u32(nextID(last))
 		})
-		b.box("trak", func() { b.trak(t) })
+		for _, t := range tracks {
+			b.box("trak", func() {
+				b.trak(t)
+				if own != nil {
+					b.raw(own(t))
+				}
+			})
+		}
 		b.box("mvex", func() {
-			b.full("trex", 0, func() { b.u32(t.ID).u32(1).zero(12) })
+			for _, t := range tracks {
+				b.full("trex", 0, func() { b.u32(t.ID).u32(1).zero(12) })
+			}
 		})
 	})
 	return b.b, nil
