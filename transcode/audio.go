@@ -31,13 +31,14 @@ type audio struct {
 	o      *output
 	queue  *queue
 	source atomic.Uint32 // the track's ID; 0 before it is known
-	since  *item         // of the reading goroutine: the first picture
+	// Of the reading goroutine: the first picture, and that silence is made.
+	since   *item
+	filling bool
 
-	in     *sluice.Track
-	dec    *decoder
-	graph  *resampler
-	outs   []*audioOut
-	silent bool // in is a track of pictures, whose time silence fills
+	in    *sluice.Track
+	dec   *decoder
+	graph *resampler
+	outs  []*audioOut
 
 	counting bool
 	origin   int64 // PTS of the first sample counted, in ticks of in
@@ -74,7 +75,8 @@ func (a *audio) missing(p sluice.Packet) bool {
 	if a.since == nil {
 		a.since = &item{Packet: p}
 	}
-	return a.silent || p.Track.Duration(p.DTS-a.since.DTS) >= silentAfter
+	a.filling = a.filling || p.Track.Duration(p.DTS-a.since.DTS) >= silentAfter
+	return a.filling
 }
 
 func (a *audio) run(ctx context.Context) error {
@@ -177,7 +179,7 @@ func (a *audio) change(ctx context.Context, it item) error {
 		return err
 	}
 	a.closeInput()
-	a.in, a.silent, a.failed, a.decoded, a.first = t, it.silence, false, false, noPTS
+	a.in, a.failed, a.decoded, a.first = t, false, false, noPTS
 	if !it.silence {
 		if err := a.openInput(it.Packet); err != nil {
 			return err
