@@ -67,6 +67,12 @@ func (a *audio) takes(t *sluice.Track) bool {
 	return t.ID == a.source.Load()
 }
 
+// makes reports whether a track is one of the renditions.
+func (a *audio) makes(track uint32) bool {
+	n := track - a.source.Load()*trackSpan
+	return a.source.Load() != 0 && n >= 1 && n <= uint32(len(a.outs))
+}
+
 // missing reports whether silence is to be made beside a packet of video.
 func (a *audio) missing(p sluice.Packet) bool {
 	if !a.o.ladder.Silence || len(a.outs) == 0 || a.source.Load() != 0 {
@@ -173,6 +179,11 @@ func (a *audio) change(ctx context.Context, it item) error {
 	t, old := it.Track, a.in
 	if old != nil && old.Era == t.Era && old.Maker == t.Maker && old.Codec == t.Codec && old.Timescale == t.Timescale && slices.Equal(old.Config, t.Config) {
 		a.in = t
+		for _, o := range a.outs {
+			if o.pass != nil {
+				o.passOn(t)
+			}
+		}
 		return nil
 	}
 	if err := a.settle(ctx); err != nil {

@@ -3,6 +3,7 @@ package transcode
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -222,4 +223,21 @@ func TestSilence(t *testing.T) {
 	}
 	assert.NotEmpty(t, media(101, out))
 	assert.Empty(t, media(191, run(t, one, in)), "unless asked for")
+}
+
+// Every rendition begins where the source does: its announcement is true.
+func TestSoundBeginsAtOnce(t *testing.T) {
+	for _, args := range []string{beeps + "44100 -c:a aac -ac 2", beeps + "44100 -c:a libmp3lame -ac 2"} {
+		in := clip(t, args+" -t 1")
+		out := run(t, soundOnly, in)
+		begin := in[0].Track.Time(in[0].PTS)
+		seen := map[uint32]bool{}
+		for _, p := range out {
+			if p.Data != nil && !seen[p.Track.ID] {
+				seen[p.Track.ID] = true
+				assert.WithinDuration(t, begin, p.Track.Time(p.PTS), 30*time.Microsecond, "track %d of %s", p.Track.ID, args)
+			}
+		}
+		assert.Len(t, seen, 2)
+	}
 }

@@ -51,12 +51,7 @@ func (o *audioOut) begin(in *sluice.Track, silent bool) error {
 	o.close()
 	o.pass, o.track = nil, nil
 	if passes {
-		o.pass = in
-		if in.ID != o.id {
-			renamed := *in
-			renamed.ID = o.id
-			o.pass = &renamed
-		}
+		o.passOn(in)
 		return nil
 	}
 	if err := o.open(); err != nil {
@@ -69,6 +64,16 @@ func (o *audioOut) begin(in *sluice.Track, silent bool) error {
 	t.Name, t.Language = in.Name, in.Language
 	o.track = &t
 	return nil
+}
+
+// passOn passes the source's packets on, under the rendition's number.
+func (o *audioOut) passOn(in *sluice.Track) {
+	o.pass = in
+	if in.ID != o.id {
+		renamed := *in
+		renamed.ID = o.id
+		o.pass = &renamed
+	}
 }
 
 func (o *audioOut) bitrate() int {
@@ -136,8 +141,12 @@ func (o *audioOut) write(ctx context.Context, at int64, s *stereo) error {
 		}
 	}
 	if o.base == noPTS {
-		o.at, o.start, o.base = at, at, at
-		o.enc.base = at
+		// So much silence in front that one of the encoder's frames begins where
+		// the sound does, behind its priming.
+		lead := (o.size - initialPadding(o.enc.cc)%o.size) % o.size
+		o.fifo.silence(lead)
+		o.start, o.base, o.at = at, at-int64(lead), at-int64(lead)
+		o.enc.base = o.base
 	}
 	o.fifo.left = append(o.fifo.left, s.left...)
 	o.fifo.right = append(o.fifo.right, s.right...)

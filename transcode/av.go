@@ -67,6 +67,9 @@ func cCodec(c *astiav.CodecContext) *C.AVCodecContext {
 // flushDecoder makes a drained decoder take packets again.
 func flushDecoder(c *astiav.CodecContext) { C.avcodec_flush_buffers(cCodec(c)) }
 
+// initialPadding returns how many samples an audio encoder puts in front.
+func initialPadding(c *astiav.CodecContext) int { return int(cCodec(c).initial_padding) }
+
 func isInterlaced(f *astiav.Frame) bool { return C.is_interlaced(cFrame(f)) != 0 }
 
 // rotation returns by how many degrees clockwise a picture is to be turned: 0,

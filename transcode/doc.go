@@ -40,7 +40,7 @@
 //
 // # Caveats
 //
-// This package needs cgo and FFmpeg 7.0 or 7.1, which make setup provides; a
+// This package needs cgo and FFmpeg 7.1, which make setup provides; a
 // program that is linked with FFmpeg as it is built there, and with x264, is
 // under the GNU General Public License.
 //
@@ -49,7 +49,4 @@
 //
 // What is burnt in is not in a source that goes along untouched: with
 // overlays at the start, PassAuto encodes all.
-//
-// A rendition's audio begins up to one frame after the source's, where the
-// encoder's priming was taken off.
 package transcode

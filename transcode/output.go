@@ -162,6 +162,9 @@ func (o *output) route(ctx context.Context, p sluice.Packet) error {
 	case o.audio.takes(p.Track):
 		return o.audio.queue.push(ctx, item{Packet: p}, patient)
 	}
+	if o.video.makes(p.Track.ID) || o.audio.makes(p.Track.ID) {
+		return fmt.Errorf("transcode: the source's track %d has the number of a rendition: is a ladder put upon another?", p.Track.ID)
+	}
 	return o.emit(ctx, p)
 }
 

@@ -46,6 +46,7 @@ func (v *video) frame(ctx context.Context, f *astiav.Frame) error {
 	if len(v.active) == 0 {
 		return nil
 	}
+	st.late = st.origin.lag(time.Now()) // before an encoder makes it later still
 	v.inside[pts] = st
 	f.SetPts(pts - v.dec.base)
 	f.SetPictureType(astiav.PictureTypeNone)
@@ -201,7 +202,7 @@ func (v *video) deliver(ctx context.Context) func(int, int64, *astiav.Frame) err
 			f.Free()
 			return nil
 		}
-		if late := st.origin.lag(time.Now()); w.patience > 0 && late > w.patience && !st.opens {
+		if w.patience > 0 && st.late > w.patience && !st.opens {
 			f.Free()
 			w.stats.dropped.Add(1)
 			v.o.stats.overload(v.o.ladder.Log, "cannot encode in time", "rendition", w.rendition.name(w.size))

@@ -22,7 +22,8 @@ type stamp struct {
 	opens   bool
 	discont bool
 	dur     int64
-	origin  item // without data
+	origin  item          // without data
+	late    time.Duration // when it came to the filters
 }
 
 // video decodes and scales the source's first video track for the renditions.
@@ -104,7 +105,7 @@ func (v *video) maySource(t *sluice.Track) bool {
 // makes reports whether a track is one of the renditions.
 func (v *video) makes(track uint32) bool {
 	n := track - v.source.Load()*trackSpan
-	return n >= 1 && n <= uint32(len(v.workers))
+	return v.source.Load() != 0 && n >= 1 && n <= uint32(len(v.workers))
 }
 
 // trackSpan is how far apart the numbers of renditions are that are made of
@@ -334,6 +335,9 @@ func (v *video) open(ctx context.Context, o opening) error {
 			v.held = append(v.held, p)
 		}
 		return nil
+	}
+	if err := v.toAll(ctx, task{drain: true}); err != nil {
+		return err
 	}
 	return v.toAll(ctx, task{marker: &p})
 }

@@ -211,7 +211,11 @@ func (w *worker) describe() {
 		t.PartTarget = partTarget(in.PartTarget, t.FrameDur)
 	}
 	t.Name, t.Language = w.rendition.name(w.start.size), in.Language
-	_, t.Bandwidth, _ = w.rendition.bitrate(w.start.size, w.fps())
+	_, peak, buffer := w.rendition.bitrate(w.start.size, w.fps())
+	t.Bandwidth = peak
+	if seconds := in.SegmentDur.Seconds(); seconds > 0 {
+		t.Bandwidth += int(float64(buffer) / seconds) // a segment may begin with a full buffer
+	}
 	w.track = &t
 }
 
