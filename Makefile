@@ -8,6 +8,8 @@ WEB              := examples/ugc/web
 
 # Where setup.sh puts a newer Node.js if the system's is too old.
 export PATH := $(CACHE)/node/bin:$(PATH)
+# Where ffmpeg.sh puts FFmpeg 7.1 if the system has another; cgo finds it there.
+export PKG_CONFIG_PATH := $(CACHE)/ffmpeg/lib/pkgconfig:$(PKG_CONFIG_PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test interop lint bench build setup fuzz web clean
@@ -39,7 +41,7 @@ interop: needs-interop build ## the slow matrix of real clients: OBS, GStreamer,
 bench: needs-bench build ## speed and memory beside nginx, as ratios: docs/BENCHMARKS.md
 	@go run ./internal/bench $(ARGS)
 
-fuzz: ## every fuzz target for FUZZTIME
+fuzz: needs-test ## every fuzz target for FUZZTIME
 	internal/setup/fuzz.sh $(FUZZTIME)
 
 setup: needs-run needs-test web $(GOLANGCI) ## install what run and test need, and do nothing else

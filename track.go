@@ -39,11 +39,18 @@ type FourCC [4]byte
 // String returns the four characters.
 func (c FourCC) String() string { return string(c[:]) }
 
-// The sample entries that Sluice packages today.
+// The sample entries that Sluice knows. Others pass through.
 var (
 	AVC1 = FourCC{'a', 'v', 'c', '1'} // H.264, ISO/IEC 14496-15
+	HVC1 = FourCC{'h', 'v', 'c', '1'} // H.265, ISO/IEC 14496-15
+	AV01 = FourCC{'a', 'v', '0', '1'} // AV1, AV1 in ISOBMFF
+	VP08 = FourCC{'v', 'p', '0', '8'} // VP8, VP Codec ISO Media File Format Binding
+	VP09 = FourCC{'v', 'p', '0', '9'} // VP9, as VP8
+	MP4V = FourCC{'m', 'p', '4', 'v'} // MPEG-1, 2 and 4 video, ISO/IEC 14496-14
 	MP4A = FourCC{'m', 'p', '4', 'a'} // AAC, ISO/IEC 14496-14
 	MP3  = FourCC{'.', 'm', 'p', '3'} // MPEG-1/2 audio layer III, sample entry ".mp3"
+	AC3  = FourCC{'a', 'c', '-', '3'} // AC-3, ETSI TS 102 366
+	Opus = FourCC{'O', 'p', 'u', 's'} // Opus, Encapsulation of Opus in ISOBMFF
 )
 
 // Track describes one elementary stream. It is immutable: a change of

@@ -48,7 +48,7 @@ func AAC(asc []byte) (*sluice.Track, error) {
 	}
 	entry := box(nil, "mp4a", func(b []byte) []byte {
 		b = audio(b, c.Channels, c.OutputRate)
-		return box(b, "esds", func(b []byte) []byte { return esds(b, objectAAC, asc) })
+		return box(b, "esds", func(b []byte) []byte { return esds(b, objectAAC, 0x15, asc) })
 	})
 	return &sluice.Track{
 		Kind:       sluice.Audio,
@@ -215,4 +215,25 @@ func mp4aMIME(entry []byte) (string, error) {
 		return "mp4a.40.5", nil
 	}
 	return fmt.Sprintf("mp4a.40.%d", c.ObjectType), nil
+}
+
+// mp4aDecoder tells the codings apart that the entry is used for: the object
+// types of mp4ra.org.
+func mp4aDecoder(entry []byte) (name string, private []byte, err error) {
+	object, asc, err := readESDS(entry)
+	if err != nil {
+		return "", nil, err
+	}
+	switch object {
+	case objectAAC, 0x66, 0x67, 0x68: // MPEG-4, and MPEG-2 Main, LC and SSR
+		if len(asc) == 0 || len(asc) > maxASC {
+			return "", nil, fmt.Errorf("AudioSpecificConfig of %d bytes: %w", len(asc), ErrInvalid)
+		}
+		return "aac", asc, nil
+	case 0x69, 0x6b:
+		return "mp3", nil, nil // its decoder takes layers I and II as well
+	case 0xa5:
+		return "ac3", nil, nil
+	}
+	return "", nil, fmt.Errorf("object type 0x%02x: %w", object, ErrUnsupported)
 }

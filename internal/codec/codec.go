@@ -22,13 +22,23 @@ type format struct {
 	rate func(entry []byte) (num, den int64, ok bool) // frames a second; nil where there is no such thing
 	// timing is the native timescale and the ticks a frame lasts, 0 where they vary.
 	timing func(entry []byte) (timescale uint32, frame int64, err error)
+	// decoder is the coding's name in FFmpeg and the private data that its
+	// decoder wants.
+	decoder func(entry []byte) (name string, private []byte, err error)
 }
 
 // formats is the only place that tells codecs apart.
 var formats = map[sluice.FourCC]format{
-	sluice.AVC1: {mime: avcMIME, rate: avcRate, timing: avcTiming},
-	sluice.MP4A: {mime: mp4aMIME, timing: mp4aTiming},
-	sluice.MP3:  {mime: mp3MIME, timing: mp3Timing},
+	sluice.AVC1: {mime: avcMIME, rate: avcRate, timing: avcTiming, decoder: avcDecoder},
+	sluice.HVC1: {mime: hevcMIME, rate: hevcRate, timing: hevcTiming, decoder: hevcDecoder},
+	sluice.AV01: {mime: av1MIME, timing: videoTiming, decoder: av1Decoder},
+	sluice.VP08: {mime: vpMIME, timing: videoTiming, decoder: vpDecoder},
+	sluice.VP09: {mime: vpMIME, timing: videoTiming, decoder: vpDecoder},
+	sluice.MP4V: {mime: mp4vMIME, timing: videoTiming, decoder: mp4vDecoder},
+	sluice.MP4A: {mime: mp4aMIME, timing: mp4aTiming, decoder: mp4aDecoder},
+	sluice.MP3:  {mime: mp3MIME, timing: mp3Timing, decoder: mp3Decoder},
+	sluice.AC3:  {mime: ac3MIME, timing: ac3Timing, decoder: ac3Decoder},
+	sluice.Opus: {mime: opusMIME, timing: opusTiming, decoder: opusDecoder},
 }
 
 // RFC6381 returns the string that names the track's codec, profile and level
@@ -76,4 +86,17 @@ func Native(t *sluice.Track) (*sluice.Track, error) {
 		return nil, fmt.Errorf("codec: timing of %q: %w", t.Codec, err)
 	}
 	return &native, nil
+}
+
+// Decoder returns what FFmpeg calls the track's coding ("h264", "mpeg2video")
+// and the private data ("extradata") that its decoder wants, nil for none.
+func Decoder(t *sluice.Track) (name string, private []byte, err error) {
+	f, ok := formats[t.Codec]
+	if !ok {
+		return "", nil, fmt.Errorf("codec: decode %q: %w", t.Codec, ErrUnsupported)
+	}
+	if name, private, err = f.decoder(t.Config); err != nil {
+		return "", nil, fmt.Errorf("codec: decode %q: %w", t.Codec, err)
+	}
+	return name, private, nil
 }

@@ -10,13 +10,14 @@ const (
 	tagSL       = 6
 )
 
-// esds appends the body of an esds box.
-func esds(b []byte, object byte, specific []byte) []byte {
+// esds appends the body of an esds box; stream is the stream type with its
+// flags, 0x15 for audio and 0x11 for video.
+func esds(b []byte, object, stream byte, specific []byte) []byte {
 	b = append(b, 0, 0, 0, 0)
 	return descriptor(b, tagES, func(b []byte) []byte {
 		b = append(b, 0, 0, 0) // ES_ID, no flags
 		b = descriptor(b, tagDecoder, func(b []byte) []byte {
-			b = append(b, object, 0x15)        // audio stream
+			b = append(b, object, stream)
 			b = append(b, make([]byte, 11)...) // buffer size and bit rates are not known
 			return descriptor(b, tagSpecific, func(b []byte) []byte { return append(b, specific...) })
 		})
@@ -58,7 +59,12 @@ func readDescriptor(b []byte, tag byte) ([]byte, error) {
 // readESDS returns the object type and the decoder specific info, if any, of
 // an mp4a sample entry.
 func readESDS(entry []byte) (object byte, specific []byte, err error) {
-	b, err := child(entry, audioEntry, "esds")
+	return readESDSAt(entry, audioEntry)
+}
+
+// readESDSAt is readESDS for an entry whose fixed part is skip bytes long.
+func readESDSAt(entry []byte, skip int) (object byte, specific []byte, err error) {
+	b, err := child(entry, skip, "esds")
 	if err != nil {
 		return 0, nil, err
 	}

@@ -262,3 +262,8 @@ func avcRate(entry []byte) (num, den int64, ok bool) {
 	}
 	return s.FrameRate()
 }
+
+func avcDecoder(entry []byte) (name string, private []byte, err error) {
+	private, err = child(entry, visualEntry, "avcC")
+	return "h264", private, err
+}

@@ -85,3 +85,5 @@ func mp3MIME(entry []byte) (string, error) {
 	}
 	return "mp4a.40.34", nil
 }
+
+func mp3Decoder([]byte) (name string, private []byte, err error) { return "mp3", nil, nil }

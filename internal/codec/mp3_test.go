@@ -59,7 +59,7 @@ func TestMP3(t *testing.T) {
 // Other servers put MP3 into an mp4a entry.
 func TestForeignMP3Entry(t *testing.T) {
 	entry := box(nil, "mp4a", func(b []byte) []byte {
-		return box(audio(b, 2, 44100), "esds", func(b []byte) []byte { return esds(b, 0x6b, nil) })
+		return box(audio(b, 2, 44100), "esds", func(b []byte) []byte { return esds(b, 0x6b, 0x15, nil) })
 	})
 	mime, err := RFC6381(&sluice.Track{Codec: sluice.MP4A, Config: entry})
 	require.NoError(t, err)

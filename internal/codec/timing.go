@@ -42,3 +42,6 @@ func mp3Timing(entry []byte) (timescale uint32, frame int64, err error) {
 	}
 	return rate, 1152, nil
 }
+
+// videoTiming is that of codings whose configuration names no frame rate.
+func videoTiming([]byte) (timescale uint32, frame int64, err error) { return videoTimescale, 0, nil }

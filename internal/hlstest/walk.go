@@ -159,14 +159,20 @@ func (w *walk) checkEras(r *rendition) {
 // rfc6381 names the sample entries that CODECS calls otherwise.
 var rfc6381 = map[string]string{".mp3": "mp4a.40.34"}
 
+// isAt reports whether a path ends in a relative address: whole elements of it,
+// so that 202/index.m3u8 is not 2/index.m3u8.
+func isAt(path, uri string) bool {
+	return strings.HasSuffix(path, "/"+strings.TrimPrefix(pathOf(uri), "/"))
+}
+
 // checkVariant holds CODECS and BANDWIDTH against the media of a variant.
 func (w *walk) checkVariant(v Variant) {
 	peak := 0.0
 	audio := 0.0
 	for _, r := range w.rends {
-		group, own := false, strings.HasSuffix(r.url.Path, pathOf(v.URI))
+		group, own := false, isAt(r.url.Path, v.URI)
 		for _, m := range w.index.Media {
-			group = group || v.Audio != "" && m.Group == v.Audio && m.URI != "" && strings.HasSuffix(r.url.Path, pathOf(m.URI))
+			group = group || v.Audio != "" && m.Group == v.Audio && m.URI != "" && isAt(r.url.Path, m.URI)
 		}
 		if !own && !group {
 			continue

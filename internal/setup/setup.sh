@@ -6,11 +6,12 @@ set -euo pipefail
 # What is needed, as "probe packages": the probe is one or more programs or
 # files of which one must be there, divided by "|".
 needs_run='
+cc|gcc|clang gcc libc6-dev
+pkg-config pkg-config
 npm npm
 node nodejs
 '
 needs_test="$needs_run"'
-cc|gcc|clang gcc libc6-dev
 ffmpeg ffmpeg
 chromium|chromium-browser|google-chrome chromium
 '
@@ -102,3 +103,4 @@ command -v go >/dev/null || fail "please install Go 1.26 or later"
 mapfile -t packages < <(missing_packages <<<"${!needs}" | tr ' ' '\n')
 [[ ${#packages[@]} == 0 ]] || install_packages "${packages[@]}"
 newer_node
+"${BASH_SOURCE%/*}/ffmpeg.sh"

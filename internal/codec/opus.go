@@ -1,0 +1,104 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/sluice-live/sluice"
+)
+
+const (
+	opusRate = 48000 // of every Opus clock
+	opusHead = "OpusHead"
+)
+
+// OpusHead is the identification header of RFC 7845, without a channel mapping
+// table: family 0, mono or stereo.
+type OpusHead struct {
+	Channels int
+	// PreSkip is how many samples at 48 kHz a decoder drops at the start. It is
+	// 0 where the priming was taken off, as it is in what Sluice encodes.
+	PreSkip uint16
+	// InputRate is the rate of what was encoded, for information.
+	InputRate uint32
+}
+
+// Opus returns the track of an Opus stream: sample entry "Opus" with a dOps box
+// (Encapsulation of Opus in ISO Base Media File Format, 4.3).
+func Opus(h OpusHead) (*sluice.Track, error) {
+	if h.Channels < 1 || h.Channels > 2 {
+		return nil, fmt.Errorf("codec: Opus of %d channels: %w", h.Channels, ErrUnsupported)
+	}
+	entry := box(nil, "Opus", func(b []byte) []byte {
+		b = audio(b, h.Channels, opusRate)
+		return box(b, "dOps", func(b []byte) []byte {
+			b = append(b, 0, byte(h.Channels))
+			b = be.AppendUint16(b, h.PreSkip)
+			b = be.AppendUint32(b, h.InputRate)
+			return append(b, 0, 0, 0) // gain, mapping family
+		})
+	})
+	return &sluice.Track{
+		Kind:       sluice.Audio,
+		Codec:      sluice.Opus,
+		Timescale:  opusRate,
+		Config:     entry,
+		SampleRate: opusRate,
+		Channels:   h.Channels,
+	}, nil
+}
+
+// OpusConfig returns the identification header of a track (RFC 7845, 5.1), of
+// any channel mapping.
+func OpusConfig(t *sluice.Track) ([]byte, error) {
+	head, err := opusHeader(t.Config)
+	if err != nil {
+		return nil, fmt.Errorf("codec: Opus configuration of track %d: %w", t.ID, err)
+	}
+	return head, nil
+}
+
+// opusHeader turns dOps, big-endian, into OpusHead, little-endian.
+func opusHeader(entry []byte) ([]byte, error) {
+	b, err := child(entry, audioEntry, "dOps")
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(b) < 11:
+		return nil, errShort
+	case b[0] != 0 || b[1] == 0:
+		return nil, fmt.Errorf("dOps of version %d, %d channels: %w", b[0], b[1], ErrInvalid)
+	case b[10] != 0 && len(b) < 13+int(b[1]), b[10] == 0 && b[1] > 2:
+		return nil, fmt.Errorf("dOps: channel mapping: %w", errShort)
+	}
+	out := bytes.NewBufferString(opusHead)
+	out.Write([]byte{1, b[1]})
+	out.Write(binary.LittleEndian.AppendUint16(nil, be.Uint16(b[2:])))
+	out.Write(binary.LittleEndian.AppendUint32(nil, be.Uint32(b[4:])))
+	out.Write(binary.LittleEndian.AppendUint16(nil, be.Uint16(b[8:])))
+	out.WriteByte(b[10])
+	if b[10] != 0 {
+		out.Write(b[11 : 13+int(b[1])])
+	}
+	return out.Bytes(), nil
+}
+
+func opusMIME(entry []byte) (string, error) {
+	_, err := opusHeader(entry)
+	return "opus", err
+}
+
+// Frames last 2.5 to 120 ms, as each says itself.
+func opusTiming([]byte) (timescale uint32, frame int64, err error) { return opusRate, 0, nil }
+
+// opusDecoder says no pre-skip: the decoder would throw samples away whose time
+// the packets count.
+func opusDecoder(entry []byte) (name string, private []byte, err error) {
+	if private, err = opusHeader(entry); err != nil {
+		return "", nil, err
+	}
+	private[10], private[11] = 0, 0
+	return "opus", private, nil
+}

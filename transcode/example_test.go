@@ -1,0 +1,53 @@
+package transcode_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/internal/sluicetest"
+	"github.com/sluice-live/sluice/transcode"
+)
+
+// A ladder in a pipeline, with a clock burnt in and its figures for Prometheus.
+func ExampleLadder() {
+	overlays, monitor := new(transcode.Overlays), new(transcode.Monitor)
+	if err := overlays.Set(transcode.Overlay{Clock: "%H:%M:%S", Anchor: transcode.TopRight, X: 0.02, Y: 0.02}); err != nil {
+		log.Fatal(err)
+	}
+	prometheus.NewRegistry().MustRegister(monitor.Collector())
+
+	source := &sluicetest.Slice{} // an ingest.Broadcast, say; this one ends at once
+	err := sluice.Pipeline{
+		Source: source,
+		Transforms: []sluice.Transform{transcode.Ladder{
+			Name:       "demo",
+			Renditions: append([]transcode.Rendition{{Height: 1080, FPS: 60, Bitrate: 6_000_000}}, transcode.HD...),
+			Overlays:   overlays,
+			Monitor:    monitor,
+		}},
+	}.Run(context.Background())
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// The newest picture of a stream, for its page, and sprites for the seek bar.
+func ExamplePreviews() {
+	var index []byte
+	previews := &transcode.Previews{OnSprite: func(s transcode.Sprite) {
+		name := fmt.Sprintf("sprite-%d.jpg", s.Start[0].Unix())
+		index = s.AppendWebVTT(index, name, s.Start[0])
+	}}
+	stream := new(sluice.Stream)
+	attached := stream.Attach(context.Background(), "previews", previews, sluice.AttachConfig{})
+	stream.End(nil)
+	fmt.Println(attached.Wait())
+	picture, _ := previews.Latest()
+	fmt.Println(len(picture), "bytes")
+	// Output:
+	// <nil>
+	// 0 bytes
+}
