@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Backoff } from '../src/player/backoff.js';
 import { pace } from '../src/player/pace.js';
+import { match, named } from '../src/player/quality.js';
 import { ahead, remedy } from '../src/player/watchdog.js';
 
 test('waits double up to a limit and begin anew after a reset', () => {
@@ -93,4 +94,22 @@ test('a broadcast that is over ends when nothing is left to play', () => {
   assert.deepEqual(remedy(stuck({ over: true, stuck: 2500 })), { do: 'end' });
   const buffered = [{ start: 5, end: 10 }, { start: 18, end: 22 }];
   assert.equal(remedy(stuck({ over: true, stuck: 2500, buffered, live: null })).do, 'seek');
+});
+
+const ladder = named([
+  { id: 2, width: 426, height: 240, frameRate: 30, bitrate: 4e5 },
+  { id: 0, width: 1280, height: 720, frameRate: 30, bitrate: 3e6 },
+  { id: 3, width: 1280, height: 720, frameRate: 30, bitrate: 2e6 },
+  { id: 1, width: 854, height: 480, frameRate: 30, bitrate: 1e6 },
+]);
+
+test('renditions are named from the best down, those of one picture by their bit rate', () => {
+  assert.deepEqual(ladder.map((r) => r.name), ['720p · 3.0 Mbit/s', '720p · 2.0 Mbit/s', '480p', '240p']);
+});
+
+test('a choice is kept on a stream that has not the same renditions', () => {
+  assert.equal(match(ladder, '480p')?.id, 1);
+  assert.equal(match(ladder, '360p')?.id, 2, 'the best with no more lines');
+  assert.equal(match(ladder, '144p'), null, 'automatic where there is none');
+  assert.equal(match(ladder, ''), null);
 });

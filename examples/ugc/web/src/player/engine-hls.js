@@ -96,6 +96,27 @@ export class HlsEngine {
     return { codecs: codecs.join(','), declared: level?.bitrate ?? 0, bitrate: this.#measured(), frameRate: level?.frameRate ?? 0 };
   }
 
+  /** Those whose sound is in the codec that plays; a rendition is listed once for each. */
+  get renditions() {
+    const { levels } = this.hls;
+    const group = levels[this.#level]?.attrs.AUDIO;
+    return levels.flatMap((l, id) => (l.attrs.AUDIO === group
+      ? [{ id, width: l.width, height: l.height, frameRate: l.frameRate, bitrate: l.bitrate }] : []));
+  }
+
+  get rendition() {
+    return this.hls.currentLevel < 0 ? null : this.hls.currentLevel;
+  }
+
+  /** From the next piece on; what is buffered is still played. @param {number | null} id */
+  choose(id) {
+    this.hls.loadLevel = id ?? -1;
+  }
+
+  get #level() {
+    return Math.max(0, this.hls.loadLevel, this.hls.firstLevel);
+  }
+
   /**
    * Forgets the delay that stalls have added: when there were none lately, or
    * at once where the viewer's network was not to blame.
@@ -117,6 +138,7 @@ export class HlsEngine {
 
   #listen() {
     const { hls, hooks } = this;
+    hls.on(Events.MANIFEST_PARSED, () => hooks.listed());
     hls.on(Events.LEVEL_LOADED, (_, { details }) => {
       // Of a broadcast that is over already nothing is to be played here.
       if (!this.#begun && !details.live) hooks.ended();
