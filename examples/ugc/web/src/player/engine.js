@@ -7,6 +7,7 @@ import { NativeEngine } from './engine-native.js';
  * @property {() => void} ended the broadcast is over and played to its end
  * @property {(what: string, fatal: boolean) => void} trouble an error, recovered from or not
  * @property {() => void} listed the renditions are known
+ * @property {(type: string, detail: any) => void} noted something for the log
  * @property {(what: string, presence: import('./playlist.js').Presence) => void} failed
  *   the engine gave up and is to be replaced
  */

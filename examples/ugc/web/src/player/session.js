@@ -102,6 +102,7 @@ export class Session extends EventTarget {
     if (this.state === 'offline' || this.state === 'ended') this.#set('connecting');
     this.engine = new Engine(this.video, this.url, {
       ended: () => mine() && this.#end(),
+      noted: (type, detail) => this.#log(type, detail),
       listed: () => mine() && this.quality && this.choose(this.quality),
       failed: (what, presence) => mine() && this.#fail(what, presence),
       trouble: (what, fatal) => {
