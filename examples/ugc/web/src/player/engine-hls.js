@@ -12,6 +12,10 @@ import { presenceOf } from './playlist.js';
 
 const { Events, ErrorTypes, ErrorDetails } = Hls;
 const calm = 30_000;
+// Further behind the edge where there are renditions to choose from, in
+// seconds: the time it takes to see that the line has become too slow, and to
+// come to the next key frame.
+const reserve = 0.5;
 
 /**
  * Plays through Media Source Extensions.
@@ -130,10 +134,15 @@ export class HlsEngine {
    * at once where the viewer's network was not to blame.
    */
   settle(innocent = false) {
-    const d = this.details;
-    if (!this.#lastStall || !d || (!innocent && performance.now() - this.#lastStall < calm)) return;
+    if (!this.#lastStall || (!innocent && performance.now() - this.#lastStall < calm)) return;
     this.#lastStall = 0;
-    const wanted = d.partHoldBack || d.holdBack;
+    this.#holdBack();
+  }
+
+  /** Stands where the playlist says, or a little behind. */
+  #holdBack() {
+    const d = this.details;
+    const wanted = d && (d.partHoldBack ? d.partHoldBack + (this.renditions.length > 1 ? reserve : 0) : d.holdBack);
     if (wanted) this.hls.targetLatency = wanted;
   }
 
@@ -150,6 +159,7 @@ export class HlsEngine {
     hls.on(Events.LEVEL_LOADED, (_, { details }) => {
       // Of a broadcast that is over already nothing is to be played here.
       if (!this.#begun && !details.live) hooks.ended();
+      if (!this.#begun) this.#holdBack();
       this.#begun = true;
     });
     hls.on(Events.MEDIA_ENDED, () => {
@@ -182,23 +192,12 @@ export class HlsEngine {
       const to = levels[now < 0 ? levels.length - 1 : this.#adapter.choose(levels, now, performance.now())]?.id;
       if (to !== undefined && to !== level) this.#wanted = to;
     }
-    const change = this.#wanted !== null && this.#wanted !== level && this.#beforeKey(frag, part);
+    // A rendition takes over from the last key frame that was loaded: the
+    // further back that is, the more is loaded again, and what was buffered
+    // behind it is lost.
+    const change = this.#wanted !== null && this.#wanted !== level && (part?.independent ?? true);
     if (change || hls.autoLevelEnabled) hls.loadLevel = change ? /** @type {number} */ (this.#wanted) : level;
     if (this.#wanted === hls.loadLevel) this.#wanted = null;
-  }
-
-  /**
-   * Whether what follows a piece begins with a key frame: only there a
-   * rendition can take over. Elsewhere hls.js goes back to the last one, and
-   * what was buffered since is lost.
-   * @param {Fragment} frag @param {Part | null} part
-   */
-  #beforeKey(frag, part) {
-    const parts = this.hls.levels[frag.level].details?.partList;
-    if (!part || !parts) return true;
-    const at = parts.findIndex((p) => p.fragment.sn === frag.sn && p.index === part.index);
-    const next = parts[at + 1];
-    return next ? next.independent : frag.sn <= (this.details?.endSN ?? 0);
   }
 
   /** @param {import('hls.js').ErrorData} data */
