@@ -70,7 +70,7 @@ func (v *video) takes(t *sluice.Track) bool {
 		return false
 	}
 	if v.source.Load() == 0 {
-		v.pass = v.maySource(t)
+		v.pass = v.o.ladder.maySource(t)
 		v.source.Store(t.ID)
 	}
 	return t.ID == v.source.Load()
@@ -79,8 +79,7 @@ func (v *video) takes(t *sluice.Track) bool {
 func (v *video) passes(*sluice.Track) bool { return v.pass }
 
 // maySource decides whether the source's picture goes along.
-func (v *video) maySource(t *sluice.Track) bool {
-	l := v.o.ladder
+func (l Ladder) maySource(t *sluice.Track) bool {
 	burnt, _ := l.Overlays.now()
 	switch {
 	case l.Source == PassNever || len(l.Renditions) == 0:
