@@ -48,6 +48,7 @@ type video struct {
 	segment uint64
 	waiting map[int64]stamp // in the decoder
 	inside  map[int64]stamp // in the graph
+	newest  item            // went in last, without data
 	last    int64           // PTS of the newest frame that left the decoder
 	started bool            // a key frame was decoded since the decoder was opened
 	discont bool
@@ -151,6 +152,8 @@ func (v *video) closeGraph() {
 }
 
 func (v *video) packet(ctx context.Context, it item) error {
+	v.newest = it
+	v.newest.Data = nil
 	if it.Track != v.in {
 		if err := v.change(ctx, it.Track); err != nil {
 			return err
