@@ -192,8 +192,8 @@ const (
 	backoff    = 100 * time.Millisecond
 	maxBackoff = 10 * time.Second
 	ranWell    = 10 * time.Second
-	// poisoned is how often a worker may fail on the same media before it is
-	// passed over.
+	// poisoned is how often workers may fail on the same media, and make nothing,
+	// before it is passed over.
 	poisoned = 3
 	// lingers is how many workers are started once the source has ended and
 	// none makes anything.
@@ -218,8 +218,11 @@ func (d *detached) supervise(ctx context.Context) error {
 		case errors.Is(err, m4s.ErrRemote) && d.made == 0 && !d.router.goesAlone():
 			return fmt.Errorf("transcode: %w", err)
 		}
-		if idle++; d.made > made {
+		switch {
+		case d.made > made:
 			idle, ended = 0, 0
+		case d.progress.heard.Load(): // it began, so the media may be at fault
+			idle++
 		}
 		if over {
 			wait = min(wait, lingerWait)

@@ -1,6 +1,7 @@
 package transcode
 
 import (
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,11 +16,16 @@ type farCounters struct {
 	now   Stats // of the one that runs
 }
 
-// worker takes the running worker's figures and reports whether they excuse
-// that nothing comes out.
-func (c *farCounters) worker(s Stats) (excuse bool) {
+// worker takes the running worker's figures and reports whether something was
+// done since the last, and whether they excuse that nothing comes out.
+func (c *farCounters) worker(s Stats) (moved, excuse bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before, after := c.now, s
+	for _, st := range []*Stats{&before, &after} { // what changes as media comes in
+		st.Speed, st.QueuedPackets, st.QueuedBytes = 0, 0, 0
+	}
+	moved = !reflect.DeepEqual(before, after)
 	spoilt := func(s Stats) (n uint64) {
 		for _, r := range s.Renditions {
 			n += r.Dropped
@@ -28,7 +34,7 @@ func (c *farCounters) worker(s Stats) (excuse bool) {
 	}
 	excuse = spoilt(s) != spoilt(c.now)
 	c.now = s
-	return excuse
+	return moved, excuse
 }
 
 // ended adds what the worker that ended had counted.

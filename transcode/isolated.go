@@ -32,9 +32,10 @@ type Isolated struct {
 	Ladder Ladder
 	// Nice is added to the child's CPU priority, as nice(1) does; default 0.
 	Nice int
-	// Memory bounds the child's resident memory in bytes (Linux), and the
-	// address space that it takes beyond what it begins with to twice that. A
-	// child that needs more is ended. 1080p takes about 200 MB. Default: none.
+	// Memory bounds the child's resident memory in bytes, and the address space
+	// that it takes beyond what it begins with to twice that and 1 GiB; on Linux
+	// only. A child that needs more is ended. A ladder of 1080p takes about
+	// 200 MB. Default: none.
 	Memory int64
 	// Stall is how long the child may make nothing of what it is given, before
 	// it is taken to hang; default 5 s. Encoders that look ahead need their time.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -233,20 +234,38 @@ func TestCrashesAtOnce(t *testing.T) {
 	assert.Contains(t, log.String(), "exit status 1")
 }
 
-// Descriptors and processes do not pile up over restarts.
+// Descriptors and processes do not pile up over restarts, and each goes on where
+// the last was killed.
 func TestRestartsLeaveNothing(t *testing.T) {
-	in := livelike(t, 1)
-	count := func() int {
-		all, err := os.ReadDir("/proc/self/fd")
-		require.NoError(t, err)
-		return len(all)
-	}
-	var before int
-	for i := range 12 {
-		if i == 2 {
-			before = count()
+	in := livelike(t, 4)
+	before := descriptors(t)
+	m := new(Monitor)
+	i := Isolated{Ladder: Ladder{Renditions: tiny, Monitor: m}}
+	var most int
+	var stats Stats
+	next := 600 * time.Millisecond
+	w := watch(t, i, in, func(gone time.Duration) {
+		if all := m.Stats(); len(all) > 0 {
+			stats = all[0]
 		}
-		src, err := Isolated{Ladder: Ladder{Renditions: tiny}}.Transform(t.Context(), &sluicetest.Slice{Packets: in, Block: true})
+		most = max(most, descriptors(t))
+		if gone < next {
+			return
+		}
+		next = gone + 250*time.Millisecond
+		for _, pid := range children(t) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	requireWhole(t, in, w.all)
+	assert.Greater(t, stats.Restarts, uint64(2))
+	assert.LessOrEqual(t, most, before+12, "while one worker runs")
+	assert.Less(t, w.latest, 500*time.Millisecond)
+	assert.Eventually(t, func() bool { return descriptors(t) <= before+1 }, 3*time.Second, 10*time.Millisecond)
+	assert.Empty(t, children(t))
+
+	for range 10 { // closed while it starts, and in the middle
+		src, err := i.Transform(t.Context(), &sluicetest.Slice{Packets: in, Block: true})
 		require.NoError(t, err)
 		for range 3 {
 			_, err = src.ReadPacket(t.Context())
@@ -254,8 +273,93 @@ func TestRestartsLeaveNothing(t *testing.T) {
 		}
 		require.NoError(t, src.Close())
 	}
-	assert.LessOrEqual(t, count(), before+2)
+	assert.LessOrEqual(t, descriptors(t), before+1)
 	assert.Empty(t, children(t))
+}
+
+func descriptors(t testing.TB) int {
+	all, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(all)
+}
+
+// Workers that do not begin at all cost nothing but time; those that begin and
+// make nothing of the same media, thrice, are given the newest instead, and what
+// is passed over is marked and counted.
+func TestFailuresAndPoison(t *testing.T) {
+	in := livelike(t, 6)
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	for name, fails := range map[string]string{
+		"do not begin": "exit 1",
+		"make nothing": `(sleep 0.6; kill -9 $$) & exec "$0" 4>/dev/null`,
+	} {
+		var log syncBuilder
+		m := new(Monitor)
+		script := `echo x >>"$1"; if [ $(wc -l <"$1") -le 4 ]; then ` + fails + `; fi; exec "$0"`
+		i := Isolated{Command: []string{"sh", "-c", script, exe, filepath.Join(t.TempDir(), "count")},
+			Ladder: Ladder{Renditions: tiny, Monitor: m, Log: slog.New(slog.NewTextHandler(&log, nil))}}
+		var stats Stats
+		w := watch(t, i, in, func(time.Duration) {
+			if all := m.Stats(); len(all) > 0 {
+				stats = all[0]
+			}
+		})
+		require.Equal(t, media(1, in), media(1, w.all), name)
+		assert.Equal(t, uint64(4), stats.Restarts, log.String())
+		if name == "do not begin" {
+			requireWhole(t, in, w.all)
+			assert.Zero(t, stats.Missed)
+			continue
+		}
+		of := media(101, w.all)
+		require.NotEmpty(t, of, log.String())
+		assert.NotZero(t, stats.Missed)
+		assert.Less(t, len(of), len(media(1, in)))
+		assert.True(t, of[0].Key)
+		for k, p := range of[1:] {
+			require.LessOrEqual(t, p.Segment, of[k].Segment+1)
+		}
+	}
+}
+
+// A worker dies with its parent.
+func TestWorkerDiesWithParent(t *testing.T) {
+	if os.Getenv("SLUICE_TEST_PARENT") != "" {
+		src, err := Isolated{Ladder: Ladder{Renditions: tiny}}.Transform(t.Context(), &sluicetest.Slice{Block: true})
+		require.NoError(t, err)
+		defer src.Close()
+		for len(children(t)) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		fmt.Printf("child %d\n", children(t)[0])
+		time.Sleep(time.Minute)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestWorkerDiesWithParent$")
+	cmd.Env = append(os.Environ(), "SLUICE_TEST_PARENT=1")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	var pid int
+	_, err = fmt.Fscanf(out, "child %d\n", &pid)
+	require.NoError(t, err)
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	assert.Eventually(t, func() bool {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || bytes.Contains(b, []byte(") Z "))
+	}, 5*time.Second, 10*time.Millisecond)
+}
+
+// A worker that takes more memory than it may is ended, and the log says why.
+func TestMemoryLimit(t *testing.T) {
+	in := livelike(t, 2)
+	var log syncBuilder
+	i := Isolated{Memory: 8 << 20, Ladder: Ladder{Renditions: tiny, Log: slog.New(slog.NewTextHandler(&log, nil))}}
+	w := watch(t, i, in, func(time.Duration) {})
+	require.Equal(t, media(1, in), media(1, w.all))
+	assert.Contains(t, log.String(), "transcode: worker takes")
 }
 
 // Whatever a stream does to its worker, this process stays, and so does the source.

@@ -144,7 +144,7 @@ type tail struct {
 	first, last []byte
 }
 
-const tailBytes = 1024
+const tailBytes = 512
 
 // Write implements io.Writer.
 func (t *tail) Write(b []byte) (int, error) {

@@ -14,6 +14,8 @@ import (
 type progress struct {
 	lanes  [2]lane // of pictures and of sound
 	beat   atomic.Int64
+	heard  atomic.Bool
+	moves  atomic.Int64 // since when pictures wait and nothing else changes
 	ending atomic.Int64 // since when the worker has all
 }
 
@@ -38,6 +40,8 @@ func (p *progress) begin() {
 	}
 	p.ending.Store(0)
 	p.alive()
+	p.heard.Store(false)
+	p.moves.Store(0)
 }
 
 // in says that the worker is given media. Of another era it may have no use for
@@ -63,7 +67,21 @@ func (p *progress) out(k sluice.Kind) {
 func (p *progress) close() { p.ending.CompareAndSwap(0, time.Now().UnixNano()) }
 
 // alive says that the worker was heard.
-func (p *progress) alive() { p.beat.Store(time.Now().UnixNano()) }
+func (p *progress) alive() {
+	p.beat.Store(time.Now().UnixNano())
+	p.heard.Store(true)
+}
+
+// figures takes a worker's: waiting says that pictures wait, moved that others
+// changed.
+func (p *progress) figures(waiting, moved bool) {
+	p.alive()
+	if !waiting || moved {
+		p.moves.Store(0)
+	} else {
+		p.moves.CompareAndSwap(0, time.Now().UnixNano())
+	}
+}
 
 // excuse says why nothing came: what the worker had was damaged or too late.
 func (p *progress) excuse() {
@@ -101,6 +119,9 @@ func (p *progress) stalled(now int64, limit time.Duration, atEnd bool) error {
 		if l := &p.lanes[i]; l.made.Load() && late(l.waits.Load()) {
 			return fmt.Errorf("it hangs: it was given %s and made none for %v", what, limit)
 		}
+	}
+	if late(p.moves.Load()) {
+		return fmt.Errorf("it hangs: pictures wait, and it did nothing for %v", limit)
 	}
 	if late(p.beat.Load()) {
 		return fmt.Errorf("it hangs: it was not heard for %v", limit)

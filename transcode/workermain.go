@@ -61,6 +61,7 @@ func workerMain() error {
 	src := m4s.NewSource(os.NewFile(fdMedia, "media"), m4s.Limits{})
 	o := newOutput(l, src)
 	o.resume(h.Resume)
+	said.stats(o.snapshot())
 	o.start(context.Background())
 	go listen(told, l.Overlays)
 	go func() {
@@ -93,6 +94,9 @@ func (o *Overlays) replace(list []Overlay) {
 	o.version++
 }
 
+// spareSpace is address space for the stacks of threads and what runtimes reserve.
+const spareSpace = 1 << 30
+
 // limits sets what the worker may take of the machine.
 func (h *hello) limits() error {
 	if h.Nice != 0 {
@@ -101,7 +105,7 @@ func (h *hello) limits() error {
 		}
 	}
 	if space, _ := memory(); h.Memory > 0 && space > 0 {
-		if err := limitMemory(space + 2*h.Memory); err != nil {
+		if err := limitMemory(space + 2*h.Memory + spareSpace); err != nil {
 			return fmt.Errorf("transcode: worker with Memory %d: %w", h.Memory, err)
 		}
 	}
@@ -172,8 +176,9 @@ func hear(r io.Reader, d *detached) {
 		case lineStats:
 			var s Stats
 			if json.Unmarshal(b[1:], &s) == nil {
-				d.progress.alive()
-				if d.stats.worker(s) {
+				moved, excuse := d.stats.worker(s)
+				d.progress.figures(s.QueuedPackets > 0, moved)
+				if excuse {
 					d.progress.excuse()
 				}
 			}
