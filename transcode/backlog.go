@@ -44,6 +44,7 @@ type backlog struct {
 type mark struct {
 	packet uint64
 	kind   sluice.Kind
+	at     time.Time
 	first  map[uint32]time.Time // of each track, at or behind it
 }
 
@@ -99,12 +100,10 @@ func (b *backlog) note(p sluice.Packet, at time.Time) {
 	defer b.mu.Unlock()
 	id := p.Track.ID
 	if p.Data != nil {
-		last, known := b.segment[id]
-		opens := p.Segment > last || p.Segment == 0
-		if p.Track.Kind == sluice.Video && p.Key && opens || p.Track.Kind == sluice.Audio && (opens || !known) {
-			b.marks = append(b.marks, mark{b.next, p.Track.Kind, map[uint32]time.Time{}})
+		if b.mayBegin(p, at) {
+			b.marks = append(b.marks, mark{b.next, p.Track.Kind, at, map[uint32]time.Time{}})
 		}
-		b.segment[id] = max(last, p.Segment)
+		b.segment[id] = p.Segment
 		for i := range b.marks {
 			if _, ok := b.marks[i].first[id]; !ok {
 				b.marks[i].first[id] = p.Track.Time(p.PTS)
@@ -118,6 +117,23 @@ func (b *backlog) note(p sluice.Packet, at time.Time) {
 		b.fed = at
 	}
 	b.trim()
+}
+
+// mayBegin reports whether a worker may begin with a packet: the key frame that
+// opens a segment, and others a second apart; mu is held.
+func (b *backlog) mayBegin(p sluice.Packet, at time.Time) bool {
+	if p.Track.Kind == sluice.Video && !p.Key || p.Track.Kind != sluice.Video && p.Track.Kind != sluice.Audio {
+		return false
+	}
+	if p.Segment > b.segment[p.Track.ID] {
+		return true
+	}
+	for _, m := range slices.Backward(b.marks) {
+		if m.kind == p.Track.Kind {
+			return at.Sub(m.at) >= time.Second
+		}
+	}
+	return true
 }
 
 const maxMarks = 512

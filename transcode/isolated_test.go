@@ -184,7 +184,7 @@ func times(packets []sluice.Packet) (all []int64) {
 }
 
 func TestKilledAndStopped(t *testing.T) {
-	in := livelike(t, 7)
+	in := livelike(t, 6)
 	for _, c := range []struct {
 		name   string
 		signal syscall.Signal
@@ -221,6 +221,7 @@ func TestKilledAndStopped(t *testing.T) {
 
 // A worker that fails at once, whatever is done, costs the renditions alone.
 func TestCrashesAtOnce(t *testing.T) {
+	t.Parallel()
 	in := livelike(t, 3)
 	var log syncBuilder
 	i := Isolated{Command: []string{"false"}, Ladder: Ladder{Renditions: tiny, Log: slog.New(slog.NewTextHandler(&log, nil))}}
@@ -259,7 +260,7 @@ func TestRestartsLeaveNothing(t *testing.T) {
 	})
 	requireWhole(t, in, w.all)
 	assert.Greater(t, stats.Restarts, uint64(2))
-	assert.LessOrEqual(t, most, before+12, "while one worker runs")
+	assert.LessOrEqual(t, most, before+20, "while one worker runs and the next is started")
 	assert.Less(t, w.latest, 500*time.Millisecond)
 	assert.Eventually(t, func() bool { return descriptors(t) <= before+1 }, 3*time.Second, 10*time.Millisecond)
 	assert.Empty(t, children(t))
@@ -287,6 +288,7 @@ func descriptors(t testing.TB) int {
 // make nothing of the same media, thrice, are given the newest instead, and what
 // is passed over is marked and counted.
 func TestFailuresAndPoison(t *testing.T) {
+	t.Parallel()
 	in := livelike(t, 6)
 	exe, err := os.Executable()
 	require.NoError(t, err)
@@ -354,6 +356,7 @@ func TestWorkerDiesWithParent(t *testing.T) {
 
 // A worker that takes more memory than it may is ended, and the log says why.
 func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
 	in := livelike(t, 2)
 	var log syncBuilder
 	i := Isolated{Memory: 8 << 20, Ladder: Ladder{Renditions: tiny, Log: slog.New(slog.NewTextHandler(&log, nil))}}
@@ -364,6 +367,7 @@ func TestMemoryLimit(t *testing.T) {
 
 // Whatever a stream does to its worker, this process stays, and so does the source.
 func TestMutatedStreams(t *testing.T) {
+	t.Parallel()
 	in := livelike(t, 4)
 	r := rand.New(rand.NewPCG(5, 6))
 	for i, p := range in {
@@ -382,6 +386,7 @@ func TestMutatedStreams(t *testing.T) {
 
 // Overlays that change reach the child.
 func TestIsolatedOverlays(t *testing.T) {
+	t.Parallel()
 	in := clip(t, "-f lavfi -i color=black:s=160x90:r=25 -video_track_timescale 90000 -c:v libx264 -g 25 -t 4")
 	o := new(Overlays)
 	i := Isolated{Ladder: Ladder{Renditions: tiny[:1], Overlays: o}}
@@ -399,4 +404,47 @@ func TestIsolatedOverlays(t *testing.T) {
 		return sum
 	}
 	assert.Greater(t, bright(shows[len(shows)-1]), bright(shows[10])*3/2)
+}
+
+// An encoder that begins to send another size, another codec of sound, in an era
+// of its own: the worker is killed before, at, and behind the change.
+func TestKilledAtAChange(t *testing.T) {
+	first := livelike(t, 3)
+	second := clip(t, "-f lavfi -i testsrc2=s=128x72:r=25 -f lavfi -i sine=r=44100 -video_track_timescale 90000 "+
+		"-c:v libx264 -preset ultrafast -g 25 -c:a libmp3lame -t 3")
+	tracks := map[*sluice.Track]*sluice.Track{}
+	for i, p := range second {
+		if tracks[p.Track] == nil {
+			n := *p.Track
+			n.Era++
+			tracks[p.Track] = &n
+		}
+		shift := 4 * int64(p.Track.Timescale)
+		second[i].Track, second[i].DTS, second[i].PTS, second[i].Segment = tracks[p.Track], p.DTS+shift, p.PTS+shift, p.Segment+3
+	}
+	in := append(first, second...)
+	l := Ladder{Renditions: tiny}
+	at := []time.Duration{2900 * time.Millisecond, 4050 * time.Millisecond, 4600 * time.Millisecond}
+	w := watch(t, Isolated{Ladder: l}, in, func(gone time.Duration) {
+		if len(at) == 0 || gone < at[0] {
+			return
+		}
+		at = at[1:]
+		for _, pid := range children(t) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	require.Empty(t, at)
+	l.MaxDelay = -1
+	want := run(t, l, in)
+	for _, id := range []uint32{1, 2, 101, 102, 202} {
+		require.Equal(t, cuts(media(id, want)), cuts(media(id, w.all)), "track %d", id)
+		if id < 200 {
+			require.Equal(t, times(media(id, want)), times(media(id, w.all)), "track %d", id)
+		}
+		r := media(id, w.all)
+		for k, p := range r[1:] {
+			require.True(t, p.Track.Time(p.DTS).After(r[k].Track.Time(r[k].DTS)), "track %d", id)
+		}
+	}
 }

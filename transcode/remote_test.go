@@ -2,12 +2,16 @@ package transcode
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,6 +144,7 @@ func remote(r *tcpRelay, log io.Writer, m *Monitor) Remote {
 
 // A link that is cut for three seconds loses nothing.
 func TestRemoteLinkCut(t *testing.T) {
+	t.Parallel()
 	in := livelike(t, 8)
 	n, r := newNode(t, Ladder{Renditions: tiny}, true), newRelay(t)
 	r.set(n.addr, false)
@@ -169,23 +174,24 @@ func TestRemoteLinkCut(t *testing.T) {
 // A server that comes late, and is restarted in mid-stream: numbers stay
 // consecutive, and what the new one makes has another Maker.
 func TestRemoteServerRestarts(t *testing.T) {
+	t.Parallel()
 	in := livelike(t, 9)
 	r := newRelay(t)
 	var log syncBuilder
-	var first, second *node
+	var first, second string
+	var kill func()
 	w := watch(t, remote(r, &log, new(Monitor)), in, func(gone time.Duration) {
 		switch {
-		case first == nil && gone > 700*time.Millisecond:
-			first = newNode(t, Ladder{Renditions: tiny}, false)
-			r.set(first.addr, false)
-		case first != nil && second == nil && gone > 4600*time.Millisecond:
-			first.stop()
-			r.set("", true)
-			second = newNode(t, Ladder{Renditions: tiny}, false)
-			r.set(second.addr, false)
+		case first == "" && gone > 700*time.Millisecond:
+			first, kill = startNode(t)
+			r.set(first, false)
+		case first != "" && second == "" && gone > 4600*time.Millisecond:
+			kill()
+			second, _ = startNode(t)
+			r.set(second, false)
 		}
 	})
-	require.NotNil(t, second)
+	require.NotEmpty(t, second)
 	require.Equal(t, media(1, in), media(1, w.all))
 	assert.Less(t, w.latest, 500*time.Millisecond)
 	for _, id := range []uint32{101, 102, 202} {
@@ -272,4 +278,43 @@ func TestDetachedConfiguration(t *testing.T) {
 		require.False(t, src.Closed())
 		require.True(t, strings.HasPrefix(err.Error(), "transcode: "))
 	}
+}
+
+// startNode runs a transcoding server in a process of its own, which stop kills.
+func startNode(t *testing.T) (addr string, stop func()) {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestNodeProcess$")
+	cmd.Env = append(os.Environ(), "SLUICE_TEST_NODE=1")
+	stdin, err := cmd.StdinPipe() // it ends with this process
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		stdin.Close()
+	})
+	t.Cleanup(stop)
+	_, err = fmt.Fscanf(out, "node %s\n", &addr)
+	require.NoError(t, err)
+	return addr, stop
+}
+
+// TestNodeProcess is that server.
+func TestNodeProcess(t *testing.T) {
+	if os.Getenv("SLUICE_TEST_NODE") == "" {
+		t.Skip("it is run by others")
+	}
+	n := newNode(t, Ladder{Renditions: tiny}, true)
+	fmt.Printf("node %s\n", n.addr)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+func TestRemoteConforms(t *testing.T) {
+	in := livelike(t, 2)
+	addr, _ := startNode(t)
+	var count atomic.Int64
+	sluicetest.Transform(t, func(testing.TB) sluice.Transform {
+		return Remote{URL: fmt.Sprintf("http://%s/m4s/s%d", addr, count.Add(1))}
+	}, in...)
 }
