@@ -31,7 +31,9 @@ type audioOut struct {
 	size    int   // samples in a frame
 	last    int64 // end of what came out
 	segment uint64
-	stamps  stamps // at 48 kHz
+	stamps  stamps    // at 48 kHz
+	from    *standing // where another worker left the rendition
+	grid    bool      // frames are to be aligned with last
 }
 
 func (o *audioOut) encodes() bool { return o.track != nil && o.pass == nil }
@@ -62,6 +64,7 @@ func (o *audioOut) begin(in *sluice.Track, silent bool) error {
 	t.PartTarget = sluice.Rescale(in.PartTarget, int64(in.Timescale), audioRate)
 	t.FrameDur, t.Bandwidth = int64(o.size), o.bitrate()
 	t.Name, t.Language = in.Name, in.Language
+	o.goOn(&t)
 	o.track = &t
 	return nil
 }
@@ -138,6 +141,11 @@ func (o *audioOut) write(ctx context.Context, at int64, s *stereo) error {
 	if o.enc == nil {
 		if err := o.open(); err != nil {
 			return err
+		}
+	}
+	if o.grid {
+		if at, s = o.align(at, s); len(s.left) == 0 {
+			return nil
 		}
 	}
 	if o.base == noPTS {

@@ -24,6 +24,26 @@
 //
 // Previews is a Sink beside it. Monitor has figures and Prometheus metrics.
 //
+// # In another process, on another machine
+//
+// Isolated runs a Ladder in a child process, Remote on a transcoding server
+// (Service, behind an m4s.Handler), in the place of the Ladder:
+//
+//	func main() {
+//		transcode.WorkerMain() // first: the program is its own worker
+//		…
+//			Transforms: []sluice.Transform{transcode.Isolated{Ladder: ladder, Nice: 5, Memory: 1 << 30}},
+//
+// Both pass the source's own tracks on themselves, at once, and keep the rest in
+// a ring. A worker that crashes, hangs or breaks the protocol is started again,
+// waiting 100 ms, then twice as long each time up to 10 s, and is given the ring
+// from the last place that leaves nothing out. It drops what was sent, and each
+// rendition goes on behind that: in the same segment under the same Maker, with
+// an IDR picture at the first that was not sent, its sound on the same grid of
+// samples. So renditions are late and nothing is missing. Where parameter sets
+// have changed, or a server has restarted, the open segment ends short, and the
+// next begins under another Maker.
+//
 // # What comes in
 //
 // H.264, H.265, AV1, VP8, VP9, MPEG-1, 2 and 4 video; AAC, Opus, MP3, MP2 and
@@ -44,8 +64,15 @@
 // program that is linked with FFmpeg as it is built there, and with x264, is
 // under the GNU General Public License.
 //
-// A fault in a decoder or encoder of FFmpeg ends the process. Decode what
-// strangers send in a process of its own.
+// A fault in a decoder or encoder of FFmpeg ends the process that a Ladder runs
+// in. Decode what strangers send with Isolated.
+//
+// The ring of Isolated and Remote holds up to 40 s and 128 MiB of the source; a
+// worker that is away longer leaves a hole, which is counted and marked Discont,
+// as is media on which three workers in a row end before they have made anything
+// of it. With B-frames in a rendition, a worker's end may cost the pictures that
+// were to be shown before one that was sent. What a server had made and not
+// passed on when it was killed is made again, under another Maker.
 //
 // What is burnt in is not in a source that goes along untouched: with
 // overlays at the start, PassAuto encodes all.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"net/http/httptest"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/internal/sluicetest"
+	"github.com/sluice-live/sluice/m4s"
 	"github.com/sluice-live/sluice/transcode"
 )
 
@@ -50,4 +52,34 @@ func ExamplePreviews() {
 	// Output:
 	// <nil>
 	// 0 bytes
+}
+
+// A ladder in a process of its own. WorkerMain is the first that main does: the
+// program starts itself again as its worker.
+func ExampleIsolated() {
+	transcode.WorkerMain()
+
+	err := sluice.Pipeline{
+		Source:     &sluicetest.Slice{}, // an ingest.Broadcast, say; this one ends at once
+		Transforms: []sluice.Transform{transcode.Isolated{Ladder: transcode.Ladder{Name: "demo"}, Nice: 5, Memory: 1 << 30}},
+	}.Run(context.Background())
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// A transcoding server, and a pipeline elsewhere whose ladder runs on it.
+func ExampleRemote() {
+	service := &transcode.Service{Transform: func(name string) sluice.Transform {
+		return transcode.Ladder{Name: name} // or Isolated
+	}}
+	handler := &m4s.Handler{Publish: service.Publish, Play: service.Play}
+	server := httptest.NewServer(handler)
+	defer server.Close()
+
+	err := sluice.Pipeline{
+		Source:     &sluicetest.Slice{},
+		Transforms: []sluice.Transform{transcode.Remote{URL: server.URL + "/m4s/demo"}},
+	}.Run(context.Background())
+	fmt.Println(err, handler.Shutdown(context.Background()))
+	// Output: <nil> <nil>
 }

@@ -25,7 +25,10 @@ import (
 	"github.com/sluice-live/sluice/internal/testmedia"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	WorkerMain()
+	goleak.VerifyTestMain(m)
+}
 
 const cell = time.Second // T of the streams made here
 

@@ -18,6 +18,8 @@ var (
 	descQueued  = desc("queued_bytes", "Media that waits to be decoded.", "stream")
 	descDamaged = desc("damaged_packets_total", "Packets that could not be decoded.", "stream")
 	descLost    = desc("lost_packets_total", "Packets skipped, and pictures that came out of order.", "stream")
+	descRestart = desc("worker_restarts_total", "Isolated or remote ladders started again after a failure.", "stream")
+	descMissed  = desc("worker_missed_packets_total", "Packets of the source that reached no worker, because it was away too long.", "stream")
 	descFrames  = desc("encoded_frames_total", "Pictures encoded.", "stream", "rendition", "encoder")
 	descBytes   = desc("encoded_bytes_total", "Media encoded.", "stream", "rendition", "encoder")
 	descDropped = desc("dropped_frames_total", "Pictures dropped because the machine could not keep up.", "stream", "rendition")
@@ -26,7 +28,7 @@ var (
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descLadders, descSpeed, descQueue, descQueued, descDamaged, descLost,
+	for _, d := range []*prometheus.Desc{descLadders, descSpeed, descQueue, descQueued, descDamaged, descLost, descRestart, descMissed,
 		descFrames, descBytes, descDropped, descEncode, descDelay} {
 		ch <- d
 	}
@@ -52,6 +54,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descQueued, float64(s.QueuedBytes), s.Name)
 		count(descDamaged, float64(s.Damaged), s.Name)
 		count(descLost, float64(s.Lost), s.Name)
+		count(descRestart, float64(s.Restarts), s.Name)
+		count(descMissed, float64(s.Missed), s.Name)
 		seen := map[string]bool{}
 		for _, r := range s.Renditions {
 			if r.Encoder == "" || seen[r.Name] {

@@ -45,18 +45,19 @@ const outputDepth = 64
 var errClosed = fmt.Errorf("transcode: ladder is closed: %w", io.ErrClosedPipe)
 
 func newOutput(l Ladder, src sluice.Source) *output {
-	return &output{
+	o := &output{
 		ladder: l, src: src, maker: newMaker(),
 		packets: make(chan sluice.Packet, outputDepth),
 		done:    make(chan struct{}), closed: make(chan struct{}),
 		stats: newCounters(l),
 	}
+	o.video, o.audio = newVideo(o), newAudio(o)
+	return o
 }
 
 func (o *output) start(ctx context.Context) {
 	run, cancel := context.WithCancelCause(ctx)
 	o.cancel = cancel
-	o.video, o.audio = newVideo(o), newAudio(o)
 	o.ladder.Monitor.add(o)
 	o.spawn("read", func() error { return o.feed(run) })
 	o.spawn("video", func() error { return o.video.run(run) })

@@ -38,7 +38,7 @@ type queue struct {
 	news   chan struct{}
 	room   chan struct{}
 
-	wall, media time.Time // of the first packet of the era
+	wall, media time.Time // of one packet, by which the others are due
 	era         uint32
 }
 
@@ -61,6 +61,13 @@ func (q *queue) push(ctx context.Context, it item, patient bool) error {
 		q.wall, q.media, q.era = it.arrived, media, it.Track.Era
 	}
 	it.due = q.wall.Add(media.Sub(q.media))
+	// A source that comes late, and then at once, after a link was cut or behind
+	// a worker that failed, is due at its pace from then on; what waits for
+	// nothing is on time.
+	if it.arrived.After(it.due) || q.empty() {
+		q.wall = q.wall.Add(it.arrived.Sub(it.due))
+		it.due = it.arrived
+	}
 	for q.full(media) && (patient || time.Now().Before(it.due)) {
 		if err := q.wait(ctx, it.due, patient); err != nil {
 			return err
@@ -132,6 +139,11 @@ func (q *queue) close() {
 	q.closed = true
 	q.mu.Unlock()
 	poke(q.news)
+}
+
+func (q *queue) empty() bool {
+	n, _ := q.length()
+	return n == 0
 }
 
 func (q *queue) length() (packets, bytes int) {

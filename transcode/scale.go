@@ -47,7 +47,10 @@ func (v *video) frame(ctx context.Context, f *astiav.Frame) error {
 	if len(v.active) == 0 {
 		return nil
 	}
-	st.late = st.origin.lag(time.Now()) // before an encoder makes it later still
+	// Before an encoder makes it later still. One that the decoder held back while
+	// the source paused is no later than the packet that let it go.
+	now := time.Now()
+	st.late = min(st.origin.lag(now), v.newest.lag(now))
 	v.inside[pts] = st
 	f.SetPts(pts - v.dec.base)
 	f.SetPictureType(astiav.PictureTypeNone)

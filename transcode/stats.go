@@ -21,7 +21,10 @@ type Stats struct {
 	// Damaged packets could not be decoded; Lost were not, or their pictures
 	// came out of order.
 	Damaged, Lost uint64
-	Renditions    []RenditionStats
+	// Restarts of an isolated or remote ladder's worker after it failed; Missed
+	// packets of the source did not reach one, because it was away too long.
+	Restarts, Missed uint64
+	Renditions       []RenditionStats
 }
 
 // RenditionStats describe one rendition of the picture.
@@ -104,10 +107,13 @@ func (c *counters) overload(log *slog.Logger, what string, args ...any) {
 // Monitor lists the ladders that were started with it. The zero value is ready.
 type Monitor struct {
 	mu      sync.Mutex
-	running []*output
+	running []measured
 }
 
-func (m *Monitor) add(o *output) {
+// measured is a ladder that runs, here or elsewhere.
+type measured interface{ snapshot() Stats }
+
+func (m *Monitor) add(o measured) {
 	if m == nil {
 		return
 	}
@@ -116,13 +122,13 @@ func (m *Monitor) add(o *output) {
 	m.running = append(m.running, o)
 }
 
-func (m *Monitor) remove(o *output) {
+func (m *Monitor) remove(o measured) {
 	if m == nil {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.running = slices.DeleteFunc(m.running, func(r *output) bool { return r == o })
+	m.running = slices.DeleteFunc(m.running, func(r measured) bool { return r == o })
 }
 
 // Stats returns the figures of every ladder that runs, in the order of their

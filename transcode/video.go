@@ -48,6 +48,7 @@ type video struct {
 	segment uint64
 	waiting map[int64]stamp // in the decoder
 	inside  map[int64]stamp // in the graph
+	newest  item            // went in last, without data
 	last    int64           // PTS of the newest frame that left the decoder
 	started bool            // a key frame was decoded since the decoder was opened
 	discont bool
@@ -70,7 +71,7 @@ func (v *video) takes(t *sluice.Track) bool {
 		return false
 	}
 	if v.source.Load() == 0 {
-		v.pass = v.maySource(t)
+		v.pass = v.o.ladder.maySource(t)
 		v.source.Store(t.ID)
 	}
 	return t.ID == v.source.Load()
@@ -79,8 +80,7 @@ func (v *video) takes(t *sluice.Track) bool {
 func (v *video) passes(*sluice.Track) bool { return v.pass }
 
 // maySource decides whether the source's picture goes along.
-func (v *video) maySource(t *sluice.Track) bool {
-	l := v.o.ladder
+func (l Ladder) maySource(t *sluice.Track) bool {
 	burnt, _ := l.Overlays.now()
 	switch {
 	case l.Source == PassNever || len(l.Renditions) == 0:
@@ -152,6 +152,8 @@ func (v *video) closeGraph() {
 }
 
 func (v *video) packet(ctx context.Context, it item) error {
+	v.newest = it
+	v.newest.Data = nil
 	if it.Track != v.in {
 		if err := v.change(ctx, it.Track); err != nil {
 			return err

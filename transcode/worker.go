@@ -62,10 +62,12 @@ type worker struct {
 	cut     bool            // the next frame is a key frame whatever it is
 	maker   uint32
 	broken  map[string]bool // encoders that did not work
+	from    *standing       // where another worker left the rendition
+	after   int64           // PTS of the last picture that is not to be encoded
 }
 
 func newWorker(o *output, r Rendition, index int) *worker {
-	return &worker{o: o, rendition: r, index: index, tasks: make(chan task, waitingFrames), maker: o.maker, broken: map[string]bool{}}
+	return &worker{o: o, rendition: r, index: index, tasks: make(chan task, waitingFrames), maker: o.maker, broken: map[string]bool{}, after: noPTS}
 }
 
 // put hands a task over; it takes ownership of its frame.
@@ -177,6 +179,9 @@ func (w *worker) adopt() {
 	if w.track != nil && w.track.Maker == w.maker && !bytes.Equal(w.track.Config, w.enc.track.Config) {
 		w.maker = newMaker() // no two makings share a name
 	}
+	if w.track == nil {
+		w.goOn()
+	}
 	if w.track == nil || w.track.Maker != w.maker {
 		w.describe()
 	}
@@ -272,6 +277,9 @@ func (w *worker) mark(ctx context.Context, p sluice.Packet) error {
 }
 
 func (w *worker) encode(ctx context.Context, t task) error {
+	if t.pts <= w.after {
+		return nil // another worker's
+	}
 	st := t.stamp
 	if force := st.key || w.cut; force && w.enc != nil && w.enc.used && families[w.enc.name].reopens {
 		if err := w.reopen(ctx); err != nil {
