@@ -18,18 +18,10 @@ func (p *platform) newM4S(c config) *m4s.Handler {
 		tokens.Write = []m4s.TokenHash{m4s.HashToken(c.M4S)}
 		tokens.Read = tokens.Write
 	}
-	play := func(ctx context.Context, name string) (*sluice.Stream, error) {
-		return p.playback.Play(ctx, &origin.Request{Protocol: "m4s", Name: name})
-	}
-	return &m4s.Handler{
-		Log:  p.log,
-		Play: play,
-		Publish: func(ctx context.Context, name string, src sluice.Source) error {
-			if _, err := play(ctx, name); err == nil {
-				return fmt.Errorf("push %q: %w", name, m4s.ErrBusy)
-			}
-			return sluice.Pipeline{Source: src, Sinks: []sluice.Sink{p.playback.Stream(name)}}.Run(ctx)
-		},
+	h := &m4s.Handler{
+		Log:     p.log,
+		Play:    p.pulled,
+		Publish: p.pushed,
 		Authorize: func(r *http.Request, name string, a m4s.Action) error {
 			switch {
 			case a == m4s.Read && c.Open:
@@ -40,6 +32,26 @@ func (p *platform) newM4S(c config) *m4s.Handler {
 			return tokens.Authorize(r, name, a)
 		},
 	}
+	if p.service != nil {
+		h.Play, h.Publish = p.service.Play, p.service.Publish
+	}
+	return h
+}
+
+// pulled returns a live stream for another server.
+func (p *platform) pulled(ctx context.Context, name string) (*sluice.Stream, error) {
+	if p.playback == nil {
+		return nil, fmt.Errorf("this server has no streams to pull: %w", m4s.ErrNotFound)
+	}
+	return p.playback.Play(ctx, &origin.Request{Protocol: "m4s", Name: name})
+}
+
+// pushed takes a stream from another server.
+func (p *platform) pushed(ctx context.Context, name string, src sluice.Source) error {
+	if _, err := p.pulled(ctx, name); err == nil {
+		return fmt.Errorf("push %q: %w", name, m4s.ErrBusy)
+	}
+	return p.carry(ctx, name, src)
 }
 
 // drainM4S lets pulls have what is left and pushes end.

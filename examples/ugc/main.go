@@ -13,17 +13,25 @@ import (
 
 // config is the command line.
 type config struct {
-	HTTP   string        `name:"http" default:":8080" env:"UGC_HTTP" help:"Address of the site, its APIs and playback."`
-	RTMP   string        `name:"rtmp" default:":1935" env:"UGC_RTMP" help:"Address for RTMP publishers and players."`
-	Data   string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
-	Window time.Duration `name:"window" default:"1m" env:"UGC_WINDOW" help:"How much of a live stream its playlists list; at least 24s."`
-	Open   bool          `name:"open" env:"UGC_OPEN" help:"Trying out: a stream's name is its key, and anyone may watch."`
-	M4S    string        `name:"m4s-token" env:"UGC_M4S_TOKEN" placeholder:"TOKEN" help:"Other servers may push streams to /m4s/ with this bearer token."`
-	Pprof  string        `name:"pprof" env:"UGC_PPROF" placeholder:"ADDR" help:"Serve Go profiles on this address; keep it private."`
-	Debug  bool          `name:"debug" env:"UGC_DEBUG" help:"Log more."`
+	HTTP       string        `name:"http" default:":8080" env:"UGC_HTTP" help:"Address of the site, its APIs and playback."`
+	RTMP       string        `name:"rtmp" default:":1935" env:"UGC_RTMP" help:"Address for RTMP publishers and players."`
+	Data       string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
+	Window     time.Duration `name:"window" default:"1m" env:"UGC_WINDOW" help:"How much of a live stream its playlists list; at least 24s."`
+	Open       bool          `name:"open" env:"UGC_OPEN" help:"Trying out: a stream's name is its key, and anyone may watch."`
+	Roles      string        `name:"roles" default:"all" env:"UGC_ROLES" help:"What this process does: all, or a list of ingest, transcode, origin."`
+	Ladder     bool          `name:"ladder" env:"UGC_LADDER" help:"Transcode: make renditions of every stream, so that each viewer gets what their line can take."`
+	Renditions string        `name:"renditions" default:"1080,720,480,360,240" env:"UGC_RENDITIONS" help:"Lines of the ladder's pictures; none is ever enlarged."`
+	Logo       string        `name:"logo" env:"UGC_LOGO" type:"existingfile" placeholder:"PNG" help:"Picture to burn into all renditions, top right."`
+	HW         string        `name:"hw" env:"UGC_HW" placeholder:"auto" help:"Encode with the GPU where there is one."`
+	Transcoder string        `name:"transcoder" env:"UGC_TRANSCODER" placeholder:"URL" help:"Server with the transcode role that makes the ladders: http://HOST:8080."`
+	Origin     string        `name:"origin" env:"UGC_ORIGIN" placeholder:"URL" help:"Server with the origin role that broadcasts go to, where this one has it not: http://HOST:8080."`
+	M4S        string        `name:"m4s-token" env:"UGC_M4S_TOKEN" placeholder:"TOKEN" help:"Bearer token between servers: others may push streams to /m4s/ with it, and this one pushes with it."`
+	Pprof      string        `name:"pprof" env:"UGC_PPROF" placeholder:"ADDR" help:"Serve Go profiles on this address; keep it private."`
+	Debug      bool          `name:"debug" env:"UGC_DEBUG" help:"Log more."`
 }
 
 func main() {
+	workerMain() // does not return in a worker's process
 	var c config
 	kong.Parse(&c, kong.Name("ugc"), kong.Description("A streaming platform of your own, in one process."))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -40,24 +48,31 @@ func run(ctx context.Context, c config) error {
 		return err
 	}
 	defer p.close()
-	announce(port(p.site), port(p.server.RTMPAddr()))
+	p.announce()
 	return p.run(ctx)
 }
 
 // announce tells a newcomer what to do.
-func announce(httpPort, rtmpPort int) {
-	fmt.Printf(`
-Sluice is running.
-
-  Publish  OBS: Settings, Stream, Service "Custom"
-           Server      rtmp://127.0.0.1:%[2]d/live
+func (p *platform) announce() {
+	http := port(p.site)
+	fmt.Print("\nSluice is running.\n\n")
+	if p.server != nil {
+		fmt.Printf(`  Publish  OBS: Settings, Stream, Service "Custom"
+           Server      rtmp://127.0.0.1:%[1]d/live
            Stream key  demo (any name: it becomes the channel)
-           or: ffmpeg -re -i clip.mp4 -c copy -f flv rtmp://127.0.0.1:%[2]d/live/demo
-  Watch    http://127.0.0.1:%[1]d/@demo      all channels: http://127.0.0.1:%[1]d/
-           m4s http://127.0.0.1:%[1]d/m4s/demo (to other servers and tools)
-           HLS http://127.0.0.1:%[1]d/live/demo/index.m3u8    RTMP rtmp://127.0.0.1:%[2]d/play/demo
-
-Ctrl-C stops it.
-
-`, httpPort, rtmpPort)
+           or: ffmpeg -re -i clip.mp4 -c copy -f flv rtmp://127.0.0.1:%[1]d/live/demo
+`, port(p.server.RTMPAddr()))
+	}
+	if p.playback != nil {
+		fmt.Printf(`  Watch    http://127.0.0.1:%[1]d/@demo      all channels: http://127.0.0.1:%[1]d/
+           HLS http://127.0.0.1:%[1]d/live/demo/index.m3u8`, http)
+		if p.server != nil {
+			fmt.Printf("    RTMP rtmp://127.0.0.1:%d/play/demo", port(p.server.RTMPAddr()))
+		}
+		fmt.Println()
+	}
+	if p.server == nil {
+		fmt.Printf("  Streams  come from other servers, to http://127.0.0.1:%d/m4s/NAME\n", http)
+	}
+	fmt.Print("\nCtrl-C stops it.\n\n")
 }

@@ -11,21 +11,33 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/ingest"
 	"github.com/sluice-live/sluice/m4s"
 	"github.com/sluice-live/sluice/origin"
 )
 
-// platform is every role in one process. Its ports are open from the start.
+// platform is the roles of this process. Its ports are open from the start.
 type platform struct {
-	lock     io.Closer
-	log      *slog.Logger
-	server   *ingest.Server
-	playback *origin.Server
-	m4s      *m4s.Handler
-	web      httpServers
-	site     net.Addr // of the HTTP port
+	lock      io.Closer
+	log       *slog.Logger
+	server    *ingest.Server                     // nil without its role
+	playback  *origin.Server                     // the same
+	service   exchange                           // transcodes for other servers, and does nothing else
+	transform func(name string) sluice.Transform // nil: streams stay as they are
+	sink      func(name string) sluice.Sink      // where streams go
+	ladders   prometheus.Collector               // nil where there are none
+	m4s       *m4s.Handler
+	web       httpServers
+	site      net.Addr // of the HTTP port
+}
+
+// exchange takes streams from other servers and gives them back, otherwise.
+type exchange interface {
+	Publish(ctx context.Context, name string, src sluice.Source) error
+	Play(ctx context.Context, name string) (*sluice.Stream, error)
 }
 
 // open opens the data directory and the ports.
@@ -48,33 +60,77 @@ func open(c config) (_ *platform, err error) {
 	if p.lock, err = prepare(c.Data); err != nil {
 		return nil, err
 	}
-	p.playback = &origin.Server{Spool: filepath.Join(c.Data, "spool"), Window: c.Window, Log: log}
-	p.server = &ingest.Server{
-		RTMP:      c.RTMP,
-		Play:      p.playback.Play,
-		Positions: ingest.Dir(filepath.Join(c.Data, "positions")),
-		Broadcast: p.broadcast,
-		Log:       log,
+	r, err := parseRoles(c.Roles, c.Ladder)
+	if err == nil {
+		err = r.check(c)
 	}
-	if err = p.server.Listen(); err != nil {
+	if err == nil {
+		err = p.assemble(r, c)
+	}
+	if err != nil {
 		return nil, err
 	}
 	p.m4s = p.newM4S(c)
-	p.site, err = p.web.listen("--http", c.HTTP, newSite(p, port(p.server.RTMPAddr())), log)
+	p.site, err = p.web.listen("--http", c.HTTP, newSite(p), log)
 	if err == nil && c.Pprof != "" {
 		_, err = p.web.listen("--pprof", c.Pprof, profiles(), log)
 	}
 	return p, err
 }
 
-// broadcast carries one broadcast from its encoder to its viewers.
-func (p *platform) broadcast(ctx context.Context, b *ingest.Broadcast) error {
-	return sluice.Pipeline{Source: b, Sinks: []sluice.Sink{p.playback.Stream(b.Name)}}.Run(ctx)
+// assemble makes what the roles need.
+func (p *platform) assemble(r roles, c config) error {
+	peer := m4s.Client{Token: c.M4S, Log: p.log, GiveUp: -1}
+	if r.origin {
+		p.playback = &origin.Server{Spool: filepath.Join(c.Data, "spool"), Window: c.Window, Log: p.log}
+		p.sink = p.playback.Stream
+	} else if c.Origin != "" {
+		p.sink = func(name string) sluice.Sink { return &m4s.Push{URL: c.Origin + "/m4s/" + name, Client: peer} }
+	}
+	var err error
+	switch {
+	case r.transcode:
+		p.transform, err = p.newLadder(c)
+	case c.Transcoder != "":
+		p.transform, err = p.remoteLadder(c.Transcoder, peer)
+	}
+	if err != nil {
+		return err
+	}
+	if p.sink == nil {
+		p.service = p.newService()
+	}
+	if !r.ingest {
+		return nil
+	}
+	p.server = &ingest.Server{
+		RTMP:      c.RTMP,
+		Positions: ingest.Dir(filepath.Join(c.Data, "positions")),
+		Broadcast: func(ctx context.Context, b *ingest.Broadcast) error { return p.carry(ctx, b.Name, b) },
+		Log:       p.log,
+	}
+	if p.playback != nil {
+		p.server.Play = p.playback.Play
+	}
+	return p.server.Listen()
+}
+
+// carry takes one stream, of an encoder or another server, to its viewers.
+func (p *platform) carry(ctx context.Context, name string, src sluice.Source) error {
+	pipeline := sluice.Pipeline{Source: src, Sinks: []sluice.Sink{p.sink(name)}}
+	if p.transform != nil {
+		pipeline.Transforms = []sluice.Transform{p.transform(name)}
+	}
+	return pipeline.Run(ctx)
 }
 
 // run serves until ctx is done, and stops in the order in which media flows.
 func (p *platform) run(ctx context.Context) error {
-	err := p.server.Run(ctx)
+	var err error
+	if p.server != nil {
+		err = p.server.Run(ctx)
+	}
+	<-ctx.Done()
 	p.drainM4S()
 	p.web.drain(p.log)
 	return err

@@ -17,27 +17,43 @@ import (
 )
 
 // newSite returns everything under the HTTP port.
-func newSite(p *platform, rtmpPort int) http.Handler {
-	server, playback := p.server, p.playback
+func newSite(p *platform) http.Handler {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		server.Collector(), playback.Collector(), p.m4s.Collector())
-
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), p.m4s.Collector())
+	if p.server != nil {
+		reg.MustRegister(p.server.Collector())
+	}
+	if p.ladders != nil {
+		reg.MustRegister(p.ladders)
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/live/", playback)
 	mux.Handle("/m4s/{stream}", p.m4s)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", ok)
 	mux.HandleFunc("GET /readyz", ok) // the ports are open before this is served
+	if p.playback == nil {
+		return mux
+	}
+	reg.MustRegister(p.playback.Collector())
+	mux.Handle("/live/", p.playback)
 	mux.HandleFunc("GET /api/v1/live", func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		reply(w, channels(playback, "rtmp://"+net.JoinHostPort(host, strconv.Itoa(rtmpPort))+"/live"))
+		reply(w, channels(p.playback, p.publishURL(r)))
 	})
 	mux.Handle("/", web.Handler())
 	return mux
+}
+
+// publishURL is where encoders connect, as the client of r reaches this
+// machine; empty where they do not.
+func (p *platform) publishURL(r *http.Request) string {
+	if p.server == nil {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	return "rtmp://" + net.JoinHostPort(host, strconv.Itoa(port(p.server.RTMPAddr()))) + "/live"
 }
 
 func ok(w http.ResponseWriter, _ *http.Request) {

@@ -20,6 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	workerMain()
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop")) // of the test's own client
 }
@@ -30,8 +31,15 @@ type server struct {
 	stop func() error // and wait
 }
 
-func start(t *testing.T) *server {
-	p, err := open(config{HTTP: "127.0.0.1:0", RTMP: "127.0.0.1:0", Data: t.TempDir(), Open: true})
+func start(t *testing.T) *server { return startWith(t, config{}) }
+
+// startWith starts it with more flags than every test needs.
+func startWith(t *testing.T, c config) *server {
+	c.HTTP, c.RTMP, c.Data, c.Open = "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), true
+	if c.Roles == "" {
+		c.Roles = "all"
+	}
+	p, err := open(c)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -19,6 +19,7 @@ needs_interop="$needs_test"'
 obs obs-studio
 Xvfb xvfb
 xdotool xdotool
+ip iproute2
 mpv mpv
 cvlc vlc-bin vlc-plugin-base
 gst-launch-1.0 gstreamer1.0-tools
