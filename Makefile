@@ -28,6 +28,7 @@ test: needs-test web lint ## everything that must hold before a change lands
 	go vet ./...
 	go mod tidy -diff
 	internal/setup/nocgo.sh
+	npm --prefix $(WEB) --silent test
 	go test -race -timeout 12m $$(go list ./... | grep -v /examples/)
 	go test -race -timeout 12m -p 1 ./examples/... # real time and a browser: nothing beside them
 	go test ./internal/hlstest # its long walks on fake time crash the race detector, and skip under it

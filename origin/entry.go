@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -54,7 +55,24 @@ func (e *entry) ready(b *broadcast) (now []*snapshot, all bool) {
 			}
 		}
 	}
-	return now, len(now) > 0 && len(now) == len(e.tracks)
+	all = len(now) > 0 && len(now) == len(e.tracks)
+	if !slices.ContainsFunc(now, (*snapshot).made) {
+		return now, all
+	}
+	listed := slices.DeleteFunc(slices.Clone(now), func(s *snapshot) bool { return !s.switchable() })
+	undecided := slices.ContainsFunc(now, func(s *snapshot) bool { return !s.switchable() && len(s.begins) < 2 })
+	return listed, all && !undecided
+}
+
+// made reports whether a re-encoder made this picture, with key frames where
+// segments begin.
+func (s *snapshot) made() bool { return s.desc.Kind == sluice.Video && s.desc.Maker != 0 }
+
+// switchable reports whether players may change to this track and from it: a
+// source beside renditions of it has to begin its segments with key frames
+// too, which its first two tell.
+func (s *snapshot) switchable() bool {
+	return s.desc.Kind != sluice.Video || s.made() || len(s.begins) == 2 && s.begins[0] && s.begins[1]
 }
 
 // audioGroup is the audio tracks of one codec.
@@ -81,6 +99,8 @@ func renderEntry(tracks []*snapshot) []byte {
 		return b
 	}
 	groups := groupAudio(audio)
+	// Players take the first that they know: AAC plays everywhere.
+	slices.SortStableFunc(groups, func(a, b audioGroup) int { return cmp.Compare(a.rank(), b.rank()) })
 	b = appendMedia(b, audio, groups)
 	if len(groups) == 0 {
 		groups = []audioGroup{{}}
@@ -91,6 +111,13 @@ func renderEntry(tracks []*snapshot) []byte {
 		}
 	}
 	return b
+}
+
+func (g audioGroup) rank() int {
+	if strings.HasPrefix(g.mime, "mp4a.") {
+		return 0
+	}
+	return 1
 }
 
 func groupAudio(audio []*snapshot) (groups []audioGroup) {

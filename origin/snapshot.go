@@ -24,6 +24,7 @@ type snapshot struct {
 	skipUntil   int64  // seconds; 0: no delta updates
 	ended       bool
 	independent bool          // all listed segments begin with key frames
+	begins      []bool        // whether the first two segments ever did
 	generation  string        // of ETags
 	cache       []string      // Cache-Control of answers to blocking reloads
 	stale       chan struct{} // closed when there is a newer one
@@ -40,7 +41,7 @@ func (t *track) publish() {
 	s := &snapshot{
 		desc: t.desc, mime: t.mime(), peak: t.rate.peak, mean: t.rate.mean, segs: t.segs, open: t.open, retired: t.retired,
 		reports: t.b.reports(t), target: t.target, part: t.part,
-		ended: t.ended, independent: t.independent(), stale: make(chan struct{}),
+		ended: t.ended, independent: t.independent(), begins: t.begins, stale: make(chan struct{}),
 		generation: t.b.nextGeneration(),
 	}
 	if t.window > time.Duration(6*t.target)*time.Second {
@@ -52,7 +53,7 @@ func (t *track) publish() {
 	s.cache = []string{"public, max-age=" + strconv.FormatInt(6*s.target, 10)}
 	old := t.now.Swap(s)
 	close(old.stale)
-	if old.mime != s.mime || old.ready() != s.ready() || len(old.segs) == 0 || old.ended != s.ended {
+	if old.mime != s.mime || old.ready() != s.ready() || len(old.begins) != len(s.begins) || len(old.segs) == 0 || old.ended != s.ended {
 		t.b.stale = true
 	}
 }

@@ -47,6 +47,7 @@ type track struct {
 	longest time.Duration // that a playlist lasted
 	cuts    cuts
 	rate    bitrate
+	begins  []bool // whether the first two segments began with key frames
 	dirty   bool
 	ended   bool
 }
@@ -143,6 +144,9 @@ func (t *track) ClosePart(p cmaf.Part) {
 	grown.parts = append(seg.parts, newPart(seg, p, seg.Size))
 	t.open = &grown
 	grown.body.append(p.Data)
+	if p.Index == 0 && len(t.begins) < 2 {
+		t.begins = append(t.begins, p.Independent)
+	}
 	t.rate.add(p)
 	t.b.srv.metrics.parts.Add(1)
 }

@@ -51,10 +51,11 @@ func BenchmarkLadder(b *testing.B) {
 	for _, tune := range []string{"none", "zerolatency"} {
 		b.Run(tune, func(b *testing.B) {
 			for b.Loop() {
-				ours := exec.Command(os.Args[0], "-test.run", "^$", "-test.bench", "^BenchmarkLadder$", "-test.benchtime", "1x")
-				ours.Env = append(os.Environ(), benchChild+"="+packets, benchChild+"_TUNE="+tune)
-				a := measure(b, ours)
+				a := measure(b, child(packets, tune, ""))
 				f := measure(b, exec.Command(testmedia.Need(b, "ffmpeg"), ffmpegLadder(source, tune)...))
+				p := measure(b, child(packets, tune, "yes"))
+				b.ReportMetric(p.cpu.Seconds(), "passed-cpu-s")
+				b.ReportMetric(float64(p.memory)/1e6, "passed-MB")
 				b.ReportMetric(a.cpu.Seconds(), "cpu-s")
 				b.ReportMetric(f.cpu.Seconds(), "ffmpeg-cpu-s")
 				b.ReportMetric(a.cpu.Seconds()/f.cpu.Seconds(), "cpu-ratio")
@@ -65,6 +66,13 @@ func BenchmarkLadder(b *testing.B) {
 			}
 		})
 	}
+}
+
+// child is a process that transcodes a file; with passed its source goes along.
+func child(packets, tune, passed string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], "-test.run", "^$", "-test.bench", "^BenchmarkLadder$", "-test.benchtime", "1x")
+	cmd.Env = append(os.Environ(), benchChild+"="+packets, benchChild+"_TUNE="+tune, benchChild+"_PASSED="+passed)
+	return cmd
 }
 
 func ffmpegLadder(source, tune string) []string {
@@ -161,7 +169,11 @@ func transcodeFile(b *testing.B) {
 	_, err = io.ReadFull(r, entry)
 	require.NoError(b, err)
 	track := &sluice.Track{ID: 1, Kind: sluice.Video, Codec: sluice.AVC1, Timescale: 90000, Config: entry, Width: 1920, Height: 1080, FrameDur: 3000, SegmentDur: 2 * time.Second}
-	out, err := Ladder{Renditions: benchLadder(os.Getenv(benchChild + "_TUNE")), Source: PassNever, MaxDelay: -1}.Transform(b.Context(), &fileSource{r, track})
+	source := PassNever
+	if os.Getenv(benchChild+"_PASSED") != "" {
+		source = PassAlways
+	}
+	out, err := Ladder{Renditions: benchLadder(os.Getenv(benchChild + "_TUNE")), Source: source, MaxDelay: -1}.Transform(b.Context(), &fileSource{r, track})
 	require.NoError(b, err)
 	defer out.Close()
 	n := 0

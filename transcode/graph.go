@@ -236,7 +236,7 @@ func (g *graph) push(f *astiav.Frame, fn func(out int, pts int64, f *astiav.Fram
 		stripSideData(f)
 	}
 	if err := g.src.AddFrame(f, astiav.NewBuffersrcFlags(astiav.BuffersrcFlagKeepRef)); err != nil && !errors.Is(err, astiav.ErrEof) {
-		return fmt.Errorf("filter: %w", err)
+		return fmt.Errorf("filter: %w: %w", errDamaged, err)
 	}
 	for i, sink := range g.sinks {
 		for {
@@ -245,7 +245,7 @@ func (g *graph) push(f *astiav.Frame, fn func(out int, pts int64, f *astiav.Fram
 				break
 			}
 			if err != nil {
-				return fmt.Errorf("filter: %w", err)
+				return fmt.Errorf("filter: %w: %w", errDamaged, err)
 			}
 			out := astiav.AllocFrame()
 			out.MoveRef(g.frame)

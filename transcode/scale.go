@@ -19,7 +19,7 @@ func (v *video) frame(ctx context.Context, f *astiav.Frame) error {
 		v.o.stats.lost() // a damaged stream; its neighbours are there
 		return nil
 	}
-	v.last, v.decoded = pts, true
+	v.last = pts
 	st := v.waiting[pts]
 	for t := range v.waiting {
 		if t <= pts {
@@ -43,6 +43,7 @@ func (v *video) frame(ctx context.Context, f *astiav.Frame) error {
 	if err := v.ready(ctx, f, st); err != nil {
 		return err
 	}
+	v.decoded = true
 	if len(v.active) == 0 {
 		return nil
 	}
@@ -88,8 +89,8 @@ func (v *video) ready(ctx context.Context, f *astiav.Frame, st stamp) error {
 		sizes = append(sizes, w.fit(p))
 	}
 	g, err := newGraph(p, sizes, list, v.dec.base)
-	if err != nil {
-		return fmt.Errorf("transcode: %w", err)
+	if err != nil { // a picture that nothing fits, as damaged headers make them
+		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	v.graph, v.overlay = g, version
 	return nil

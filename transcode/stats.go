@@ -66,6 +66,7 @@ type counters struct {
 	media                   atomic.Int64 // of video that arrived
 	saidOverload            atomic.Bool
 	saidDamaged             atomic.Bool
+	saidGPU                 atomic.Bool
 }
 
 func newCounters(Ladder) *counters { return &counters{} }
@@ -85,6 +86,14 @@ func (c *counters) damaged(log *slog.Logger, t *sluice.Track, err error) {
 	c.damagedCount.Add(1)
 	if c.saidDamaged.CompareAndSwap(false, true) {
 		log.Warn("part of the stream cannot be decoded", "track", t.ID, "error", err)
+	}
+}
+
+// noGPU logs, once, that the CPU encodes what a GPU was wanted for; cause is
+// nil where the build knows of none.
+func (c *counters) noGPU(log *slog.Logger, encoder string, cause error) {
+	if c.saidGPU.CompareAndSwap(false, true) {
+		log.Warn("no GPU encodes, the CPU does", "encoder", encoder, "error", cause)
 	}
 }
 

@@ -292,7 +292,11 @@ func (v *video) flushGraph(ctx context.Context) error {
 		return nil
 	}
 	defer v.closeGraph()
-	return v.graph.push(nil, v.deliver(ctx))
+	err := v.graph.push(nil, v.deliver(ctx))
+	if errors.Is(err, errDamaged) {
+		return nil
+	}
+	return err
 }
 
 // marker passes on a packet without data.

@@ -3,6 +3,7 @@ package transcode
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -150,30 +151,40 @@ func (w *worker) begin(ctx context.Context, t task) error {
 
 // open opens the first encoder that works and describes its track.
 func (w *worker) open() error {
-	names := w.candidates()
-	var err error
-	for i, name := range names {
-		e := encoding{rendition: w.rendition, size: w.start.size, timescale: int(w.start.in.Timescale), base: w.start.base, colour: w.colour,
-			fps: w.fps(), fixed: w.start.fixed && w.rendition.FPS == 0}
-		if w.enc, err = openEncoder(name, e); err == nil {
-			if w.track != nil && w.track.Maker == w.maker && !bytes.Equal(w.track.Config, w.enc.track.Config) {
-				w.maker = newMaker() // no two makings share a name
-			}
-			if w.track == nil {
-				w.goOn()
-			}
-			if w.track == nil || w.track.Maker != w.maker {
-				w.describe()
-			}
-			w.stats.encoder.Store(&name)
-			return nil
+	var failed error
+	for _, name := range w.candidates() {
+		enc, err := openEncoder(name, encoding{
+			rendition: w.rendition, size: w.start.size, timescale: int(w.start.in.Timescale), base: w.start.base, colour: w.colour,
+			fps: w.fps(), fixed: w.start.fixed && w.rendition.FPS == 0,
+		})
+		if err != nil {
+			w.broken[name] = true
+			failed = errors.Join(failed, err)
+			continue
 		}
-		w.broken[name] = true
-		if i < len(names)-1 {
-			w.o.ladder.Log.Warn("the GPU does not encode, the CPU does", "encoder", name, "rendition", w.rendition.name(w.start.size), "error", err)
+		if wanted := w.o.ladder.HW != "" || isHardware(w.rendition.encoder()); wanted && !isHardware(name) {
+			w.o.stats.noGPU(w.o.ladder.Log, name, failed)
 		}
+		w.enc = enc
+		w.adopt()
+		w.stats.encoder.Store(&name)
+		return nil
 	}
-	return fmt.Errorf("transcode: rendition %s: %w", w.rendition.name(w.start.size), err)
+	return fmt.Errorf("transcode: rendition %s: %w", w.rendition.name(w.start.size), failed)
+}
+
+// adopt describes the track of an encoder that was opened, unless it is the one
+// that was described before.
+func (w *worker) adopt() {
+	if w.track != nil && w.track.Maker == w.maker && !bytes.Equal(w.track.Config, w.enc.track.Config) {
+		w.maker = newMaker() // no two makings share a name
+	}
+	if w.track == nil {
+		w.goOn()
+	}
+	if w.track == nil || w.track.Maker != w.maker {
+		w.describe()
+	}
 }
 
 // candidates returns the names of encoders to try.

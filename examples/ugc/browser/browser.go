@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -24,8 +25,25 @@ type Options struct {
 	UntilState string
 	// Screenshot is a PNG file to write at the end.
 	Screenshot string
+	// Quality are names of renditions to choose from the page's menu, "" being
+	// automatic; Bandwidth bounds what arrives, in kbit/s, "0" being no bound.
+	Quality, Bandwidth []Change
 	// Width and Height are the window's; 1280x720 if 0.
 	Width, Height int
+}
+
+// Change is something that is done to the page while it is watched.
+type Change struct {
+	After time.Duration // since the first frame
+	Value string
+}
+
+func plan(changes []Change) string {
+	var all []string
+	for _, c := range changes {
+		all = append(all, c.Value+"@"+strconv.FormatFloat(c.After.Seconds(), 'f', -1, 64))
+	}
+	return strings.Join(all, ",")
 }
 
 // Report is what the browser saw.
@@ -181,6 +199,7 @@ func (o *Options) args(dir, url string) []string {
 		"--size", fmt.Sprintf("%dx%d", o.Width, o.Height),
 		"--interval", strconv.FormatInt(Interval.Milliseconds(), 10),
 		"--chromium", chromium(),
+		"--quality", plan(o.Quality), "--bandwidth", plan(o.Bandwidth),
 	}
 	if o.UntilState != "" {
 		args = append(args, "--until-state", o.UntilState)

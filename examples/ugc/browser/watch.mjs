@@ -4,10 +4,13 @@
 //   node watch.mjs URL [--seconds 20] [--screenshot out.png] [--size 1280x720]
 //                      [--wait 20] [--chromium /usr/bin/chromium] [--scale 1]
 //                      [--click SELECTOR] [--until-state STATE] [--interval 250]
+//                      [--quality 480p@5,@10] [--bandwidth 900@5,0@20]
 //
 // --wait is how long the first frame may take, --seconds how long is observed
 // after it. With --until-state the watching ends as soon as the page's state is
-// that one. The exit status is 0 when the document was written; whether what
+// that one. --quality chooses renditions from the menu, each so many seconds
+// after the first frame, "" being automatic; --bandwidth bounds what arrives,
+// in kbit/s, 0 being no bound. The exit status is 0 when the document was written; whether what
 // it says is good is for the reader to judge.
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
@@ -28,6 +31,8 @@ const { values: options, positionals: [url] } = parseArgs({
     click: { type: 'string' },
     'until-state': { type: 'string' },
     interval: { type: 'string', default: '250' },
+    quality: { type: 'string', default: '' },
+    bandwidth: { type: 'string', default: '' },
   },
 });
 if (!url) {
@@ -37,6 +42,13 @@ if (!url) {
 
 const [width, height] = options.size.split('x').map(Number);
 const interval = Number(options.interval);
+const plan = (text, act) => text.split(',').filter(Boolean).map((one) => {
+  const [value, seconds] = one.split('@');
+  return { after: Number(seconds) * 1000, act: (page) => act(page, value) };
+});
+const changes = [...plan(options.quality, chooseQuality), ...plan(options.bandwidth, limitBandwidth)]
+  .sort((a, b) => a.after - b.after);
+let devtools; // the bound of the bandwidth is this session's
 const report = {
   url, playing: false, firstFrameMs: 0, frames: 0, dropped: 0, advanced: 0, stalls: 0, stalledMs: 0,
   latency: null, sizes: [], states: [], errors: [], console: [], failedRequests: [], log: [], samples: [], final: null,
@@ -85,7 +97,9 @@ async function observe(context) {
 async function sample(page, opened) {
   const patience = opened + Number(options.wait) * 1000;
   let end = Infinity;
+  let begin = Infinity;
   for (let next = Date.now(); Date.now() < end; next += interval) {
+    while (changes.length && Date.now() - begin >= changes[0].after) await changes.shift().act(page);
     const now = await page.evaluate(() => window.sluice.stats());
     const at = Date.now() - opened;
     report.samples.push({ at, ...now });
@@ -94,12 +108,26 @@ async function sample(page, opened) {
     if (plays(now) && !report.playing) {
       report.playing = true;
       report.firstFrameMs = now.firstFrameMs;
-      end = Date.now() + Number(options.seconds) * 1000;
+      begin = Date.now();
+      end = begin + Number(options.seconds) * 1000;
     }
     if (options['until-state'] === now.state) break;
     if (!report.playing && Date.now() > patience) break;
     await page.waitForTimeout(Math.max(0, next + interval - Date.now()));
   }
+}
+
+async function chooseQuality(page, name) {
+  await page.waitForFunction((n) => [...document.querySelectorAll('#quality option')].some((o) => o.value === n), name);
+  await page.selectOption('#quality', name, { force: true });
+}
+
+async function limitBandwidth(page, kbps) {
+  devtools ??= await page.context().newCDPSession(page);
+  const throughput = Number(kbps) > 0 ? (Number(kbps) * 1000) / 8 : -1;
+  await devtools.send('Network.enable');
+  await devtools.send('Network.emulateNetworkConditions',
+    { offline: false, latency: 0, downloadThroughput: throughput, uploadThroughput: -1 });
 }
 
 // A frame was shown, or there is sound and no picture to show.

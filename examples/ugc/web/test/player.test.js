@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Adapter, shown } from '../src/player/adapt.js';
 import { Backoff } from '../src/player/backoff.js';
 import { pace } from '../src/player/pace.js';
+import { match, named } from '../src/player/quality.js';
 import { ahead, remedy } from '../src/player/watchdog.js';
 
 test('waits double up to a limit and begin anew after a reset', () => {
@@ -93,4 +95,64 @@ test('a broadcast that is over ends when nothing is left to play', () => {
   assert.deepEqual(remedy(stuck({ over: true, stuck: 2500 })), { do: 'end' });
   const buffered = [{ start: 5, end: 10 }, { start: 18, end: 22 }];
   assert.equal(remedy(stuck({ over: true, stuck: 2500, buffered, live: null })).do, 'seek');
+});
+
+const ladder = named([
+  { id: 2, width: 426, height: 240, frameRate: 30, bitrate: 4e5 },
+  { id: 0, width: 1280, height: 720, frameRate: 30, bitrate: 3e6 },
+  { id: 3, width: 1280, height: 720, frameRate: 30, bitrate: 2e6 },
+  { id: 1, width: 854, height: 480, frameRate: 30, bitrate: 1e6 },
+]);
+
+test('renditions are named from the best down, those of one picture by their bit rate', () => {
+  assert.deepEqual(ladder.map((r) => r.name), ['720p · 3.0 Mbit/s', '720p · 2.0 Mbit/s', '480p', '240p']);
+});
+
+test('a choice is kept on a stream that has not the same renditions', () => {
+  assert.equal(match(ladder, '480p')?.id, 1);
+  assert.equal(match(ladder, '360p')?.id, 2, 'the best with no more lines');
+  assert.equal(match(ladder, '144p'), null, 'automatic where there is none');
+  assert.equal(match(ladder, ''), null);
+});
+
+const sizes = [{ bitrate: 5e5, height: 240 }, { bitrate: 1.4e6, height: 480 }, { bitrate: 2.9e6, height: 720 }];
+
+/** Loads parts of the chosen level over a line of a speed, for some ms. */
+function play(adapter, from, level, ms, speed) {
+  let at = from;
+  while (at < from + ms) {
+    const bits = sizes[level].bitrate * 0.26;
+    at += Math.max(260, (bits / speed) * 1000);
+    adapter.piece(bits, bits / speed, at);
+    level = adapter.choose(sizes, level, at);
+  }
+  return level;
+}
+
+test('a line that has become too slow is noticed within three parts', () => {
+  const a = new Adapter();
+  assert.equal(play(a, 0, 2, 6000, 2e7), 2);
+  assert.equal(play(a, 6000, 2, 1700, 2e6), 1);
+});
+
+test('a line that has become fast again is trusted after a while', () => {
+  const a = new Adapter();
+  assert.equal(play(a, 0, 0, 1500, 2e7), 0);
+  assert.equal(play(a, 1500, 0, 6000, 2e7), 2);
+});
+
+test('a rendition that does not fit is tried less and less often', () => {
+  const a = new Adapter();
+  let [tries, level, last] = [0, 1, 1];
+  for (let at = 0; at < 120_000; at += 500) {
+    level = play(a, at, level, 500, level === 2 ? 2e6 : 8e6); // it looks as if it would
+    if (level === 2 && last !== 2) tries++;
+    last = level;
+  }
+  assert.ok(tries >= 2 && tries <= 6, `${tries} tries in two minutes`);
+});
+
+test('no rendition is taken that is larger than what is shown, but for the next', () => {
+  assert.deepEqual(shown(sizes, 400).map((l) => l.height), [240, 480]);
+  assert.deepEqual(shown(sizes, 2000).map((l) => l.height), [240, 480, 720]);
 });

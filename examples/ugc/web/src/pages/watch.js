@@ -8,6 +8,7 @@ import { clock, count } from '../lib/format.js';
 import { goLiveDialog } from '../lib/golive.js';
 import { liveButton, sound } from '../player/controls.js';
 import { curtain } from '../player/curtain.js';
+import { qualityMenu } from '../player/quality.js';
 import { Session } from '../player/session.js';
 import { Stats } from '../player/stats.js';
 import { statsPanel } from '../player/stats-panel.js';
@@ -37,6 +38,7 @@ Object.assign(window, { sluice: stats });
 
 sound(video);
 liveButton(session);
+qualityMenu(session);
 curtain(byId('curtain'), poster, session);
 showStats();
 const about = aboutChannel();
@@ -97,8 +99,17 @@ function followServer() {
     others(rest);
     // A multivariant playlist is read once, so a track that came or a codec
     // that changed would go unnoticed.
-    const now = mine?.tracks?.map((t) => `${t.kind}:${t.codec?.split('.')[0]}`).sort().join() ?? '';
-    if (now && kinds && now !== kinds && session.engine) session.reload(`tracks: ${kinds} became ${now}`);
+    const now = mine?.tracks?.map((t) => `${t.kind}:${t.codec?.split('.')[0]}:${t.height ?? ''}`).sort().join() ?? '';
+    const [videos, known] = [mine?.tracks?.filter((t) => t.kind === 'video').length, session.engine?.renditions.length];
+    if (now && kinds && now !== kinds && session.engine && (videos !== known || !sameCodecs(now, kinds))) {
+      session.reload(`tracks: ${kinds} became ${now}`);
+    }
     kinds = now || kinds;
   }, 3000);
+}
+
+/** Whether two lists of tracks are of the same kinds and codecs. @param {string} a @param {string} b */
+function sameCodecs(a, b) {
+  const codecs = (/** @type {string} */ list) => [...new Set(list.split(',').map((t) => t.slice(0, t.lastIndexOf(':'))))].join();
+  return codecs(a) === codecs(b);
 }

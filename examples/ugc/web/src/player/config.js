@@ -30,7 +30,6 @@ export const hlsConfig = {
   startFragPrefetch: true,
   testBandwidth: false,
   abrEwmaDefaultEstimate: 5_000_000,
-  capLevelToPlayerSize: true,
   enableInterstitialPlayback: false,
   // Where a playlist ends with a whole segment and no hint, hls.js takes that
   // segment for the next one too and finds the numbers mismatched later.

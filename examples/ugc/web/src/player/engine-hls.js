@@ -1,10 +1,13 @@
 import Hls from 'hls.js';
+import { Adapter, shown, taken } from './adapt.js';
 import { hlsConfig } from './config.js';
 import { presenceOf } from './playlist.js';
 
 /**
  * @typedef {import('./engine.js').Hooks} Hooks
  * @typedef {import('./engine.js').Engine} Engine
+ * @typedef {import('hls.js').MediaFragment} Fragment
+ * @typedef {import('hls.js').Part} Part
  */
 
 const { Events, ErrorTypes, ErrorDetails } = Hls;
@@ -19,6 +22,11 @@ export class HlsEngine {
   #recovered = 0;
   #lastStall = 0;
   #begun = false;
+  #adapter = new Adapter();
+  /** @type {number | null} */
+  #chosen = null; // by the viewer
+  /** @type {number | null} */
+  #wanted = null; // at the next key frame
   /** @type {{at: number, bits: number, dur: number}[]} */
   #loads = [];
 
@@ -96,6 +104,27 @@ export class HlsEngine {
     return { codecs: codecs.join(','), declared: level?.bitrate ?? 0, bitrate: this.#measured(), frameRate: level?.frameRate ?? 0 };
   }
 
+  /** Those whose sound is in the codec that plays; a rendition is listed once for each. */
+  get renditions() {
+    const { levels } = this.hls;
+    const group = levels[this.#level]?.attrs.AUDIO;
+    return levels.flatMap((l, id) => (l.attrs.AUDIO === group
+      ? [{ id, width: l.width, height: l.height, frameRate: l.frameRate, bitrate: l.bitrate }] : []));
+  }
+
+  get rendition() {
+    return this.hls.currentLevel < 0 ? null : this.hls.currentLevel;
+  }
+
+  /** From the next key frame on; what is buffered is still played. @param {number | null} id */
+  choose(id) {
+    this.#chosen = this.#wanted = id;
+  }
+
+  get #level() {
+    return Math.max(0, this.hls.loadLevel, this.hls.firstLevel);
+  }
+
   /**
    * Forgets the delay that stalls have added: when there were none lately, or
    * at once where the viewer's network was not to blame.
@@ -117,6 +146,7 @@ export class HlsEngine {
 
   #listen() {
     const { hls, hooks } = this;
+    hls.on(Events.MANIFEST_PARSED, () => hooks.listed());
     hls.on(Events.LEVEL_LOADED, (_, { details }) => {
       // Of a broadcast that is over already nothing is to be played here.
       if (!this.#begun && !details.live) hooks.ended();
@@ -128,9 +158,47 @@ export class HlsEngine {
     hls.on(Events.FRAG_LOADED, (_, { frag, part }) => {
       if (frag.type !== 'main' || frag.sn === 'initSegment') return;
       const piece = part ?? frag;
-      this.#loads.push({ at: performance.now(), bits: piece.stats.loaded * 8, dur: piece.duration });
+      const { loaded, loading } = piece.stats;
+      this.#loads.push({ at: performance.now(), bits: loaded * 8, dur: piece.duration });
+      this.#adapter.piece(loaded * 8, taken(loading), performance.now());
+      this.#adapt(frag, part ?? null);
     });
+    hls.on(Events.LEVEL_SWITCHING, (_, { level, height, bitrate }) => hooks.noted('rendition', { level, height, bitrate }));
     hls.on(Events.ERROR, (_, data) => this.#onError(data));
+  }
+
+  /**
+   * Decides on the rendition when a piece of one has come. hls.js adapts too,
+   * but by averages over more seconds than a player near the edge has in hand.
+   * @param {Fragment} frag @param {Part | null} part
+   */
+  #adapt(frag, part) {
+    const { hls } = this;
+    const level = frag.level;
+    if (level !== hls.loadLevel) return;
+    if (this.#chosen === null) {
+      const levels = shown(this.renditions, this.video.clientHeight * window.devicePixelRatio);
+      const now = levels.findIndex((l) => l.id === level);
+      const to = levels[now < 0 ? levels.length - 1 : this.#adapter.choose(levels, now, performance.now())]?.id;
+      if (to !== undefined && to !== level) this.#wanted = to;
+    }
+    const change = this.#wanted !== null && this.#wanted !== level && this.#beforeKey(frag, part);
+    if (change || hls.autoLevelEnabled) hls.loadLevel = change ? /** @type {number} */ (this.#wanted) : level;
+    if (this.#wanted === hls.loadLevel) this.#wanted = null;
+  }
+
+  /**
+   * Whether what follows a piece begins with a key frame: only there a
+   * rendition can take over. Elsewhere hls.js goes back to the last one, and
+   * what was buffered since is lost.
+   * @param {Fragment} frag @param {Part | null} part
+   */
+  #beforeKey(frag, part) {
+    const parts = this.hls.levels[frag.level].details?.partList;
+    if (!part || !parts) return true;
+    const at = parts.findIndex((p) => p.fragment.sn === frag.sn && p.index === part.index);
+    const next = parts[at + 1];
+    return next ? next.independent : frag.sn <= (this.details?.endSN ?? 0);
   }
 
   /** @param {import('hls.js').ErrorData} data */

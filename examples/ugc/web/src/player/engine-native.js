@@ -13,6 +13,8 @@ export class NativeEngine {
   resumption = null;
   target = null;
   step = 1;
+  renditions = [];
+  rendition = null;
   facts = { codecs: '', declared: 0, bitrate: 0, frameRate: 0 };
 
   /** @param {HTMLVideoElement} video */
@@ -61,6 +63,8 @@ export class NativeEngine {
     const end = this.livePosition;
     return end === null ? null : end - this.video.currentTime;
   }
+
+  choose() {}
 
   settle() {}
 }

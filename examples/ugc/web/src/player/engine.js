@@ -6,6 +6,8 @@ import { NativeEngine } from './engine-native.js';
  * @typedef {object} Hooks
  * @property {() => void} ended the broadcast is over and played to its end
  * @property {(what: string, fatal: boolean) => void} trouble an error, recovered from or not
+ * @property {() => void} listed the renditions are known
+ * @property {(type: string, detail: any) => void} noted something for the log
  * @property {(what: string, presence: import('./playlist.js').Presence) => void} failed
  *   the engine gave up and is to be replaced
  */
@@ -24,6 +26,9 @@ import { NativeEngine } from './engine-native.js';
  * @property {number | null} target what delay should be
  * @property {number} step seconds that the playlist grows by
  * @property {{codecs: string, declared: number, bitrate: number, frameRate: number}} facts
+ * @property {import('./quality.js').Rendition[]} renditions to choose from; none where the browser chooses
+ * @property {number | null} rendition the one that is on screen, by id
+ * @property {(id: number | null) => void} choose the rendition that is loaded from now on; null is automatic
  * @property {(innocent?: boolean) => void} settle called while all is well; innocent says
  *   that the stall before was not the network's fault
  * @property {() => void} destroy

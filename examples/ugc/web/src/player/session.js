@@ -2,6 +2,7 @@ import { Backoff } from './backoff.js';
 import { chooseEngine } from './engine.js';
 import { pace } from './pace.js';
 import { probe } from './playlist.js';
+import { match, named } from './quality.js';
 import { ahead, ranges, remedy } from './watchdog.js';
 
 /**
@@ -22,6 +23,8 @@ export class Session extends EventTarget {
   state = 'connecting';
   /** @type {import('./engine.js').Engine | null} */
   engine = null;
+  /** Name of the rendition that the viewer wants; empty is automatic. */
+  quality = '';
   counts = { stalls: 0, stalledMs: 0, rebuilds: 0, seeks: 0, errors: 0 };
   #backoff = new Backoff();
   #moved = { at: 0, time: -1 };
@@ -73,6 +76,13 @@ export class Session extends EventTarget {
     this.#play();
   }
 
+  /** @param {string} quality name of a rendition; empty is automatic */
+  choose(quality) {
+    this.quality = quality;
+    this.#log('quality', quality || 'auto');
+    this.engine?.choose(match(named(this.engine.renditions), quality)?.id ?? null);
+  }
+
   /** Starts over, for a broadcast whose tracks are no longer the same. */
   reload(/** @type {string} */ why) {
     this.#log('reload', why);
@@ -92,6 +102,8 @@ export class Session extends EventTarget {
     if (this.state === 'offline' || this.state === 'ended') this.#set('connecting');
     this.engine = new Engine(this.video, this.url, {
       ended: () => mine() && this.#end(),
+      noted: (type, detail) => this.#log(type, detail),
+      listed: () => mine() && this.quality && this.choose(this.quality),
       failed: (what, presence) => mine() && this.#fail(what, presence),
       trouble: (what, fatal) => {
         this.counts.errors++;

@@ -83,6 +83,7 @@ export class Stats {
       width: video.videoWidth,
       height: video.videoHeight,
       clockOffset: this.clockOffset,
+      rendition: engine?.rendition ?? null,
       ...(engine?.facts ? { codecs: engine.facts.codecs, bitrate: engine.facts.bitrate, declaredBitrate: engine.facts.declared } : {}),
       ...session.counts,
     };
