@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -195,10 +196,18 @@ func TestKilledAndStopped(t *testing.T) {
 			m := new(Monitor)
 			i := Isolated{Stall: c.stall, Ladder: Ladder{Name: "demo", Renditions: tiny, Monitor: m, Log: slog.New(slog.NewTextHandler(&log, nil))}}
 			var hit bool
+			registry := prometheus.NewPedanticRegistry()
+			registry.MustRegister(m.Collector())
+			var counted string
 			var stats Stats
 			w := watch(t, i, in, func(gone time.Duration) {
 				if all := m.Stats(); len(all) > 0 {
 					stats = all[0]
+				}
+				if gone > 5700*time.Millisecond && counted == "" {
+					families, err := registry.Gather()
+					require.NoError(t, err)
+					counted = fmt.Sprint(families)
 				}
 				if gone < 2700*time.Millisecond || hit {
 					return
@@ -213,8 +222,8 @@ func TestKilledAndStopped(t *testing.T) {
 			assert.Less(t, w.latest, 500*time.Millisecond, "the source is never late")
 			assert.NotZero(t, stats.Restarts)
 			assert.Zero(t, stats.Missed)
-			assert.Contains(t, log.String(), "transcoding worker failed and is started again")
-			t.Log(log.String(), w.latest)
+			assert.Contains(t, counted, "sluice_transcode_worker_restarts_total")
+			assert.Equal(t, 1, strings.Count(log.String(), "transcoding worker failed and is started again"), log.String())
 		})
 	}
 }
@@ -380,8 +389,19 @@ func TestMutatedStreams(t *testing.T) {
 		}
 		in[i].Data = b[:1+r.IntN(len(b))]
 	}
-	w := watch(t, Isolated{Ladder: Ladder{Renditions: tiny}}, in, func(time.Duration) {})
+	var log syncBuilder
+	m := new(Monitor)
+	var stats Stats
+	l := Ladder{Name: "demo", Renditions: tiny, Monitor: m, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	w := watch(t, Isolated{Ladder: l}, in, func(time.Duration) {
+		if all := m.Stats(); len(all) > 0 {
+			stats = all[0]
+		}
+	})
 	require.Equal(t, media(1, in), media(1, w.all))
+	assert.Contains(t, log.String(), `level=WARN msg="part of the stream cannot be decoded" stream=demo error=`, "the child's log comes back")
+	assert.NotZero(t, stats.Damaged+stats.Lost, "and so do its figures")
+	assert.NotZero(t, stats.Renditions[0].Frames)
 }
 
 // Overlays that change reach the child.
