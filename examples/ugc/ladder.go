@@ -39,20 +39,20 @@ func (p *platform) newLadder(c config) (func(name string) sluice.Transform, erro
 	if err != nil {
 		return nil, err
 	}
-	var logo []byte
+	overlays := new(transcode.Overlays)
 	if c.Logo != "" {
-		if logo, err = os.ReadFile(c.Logo); err != nil {
+		logo, err := os.ReadFile(c.Logo)
+		if err == nil {
+			err = overlays.Set(transcode.Overlay{PNG: logo, Anchor: transcode.TopRight, X: 0.03, Y: 0.04, Size: 0.1})
+		}
+		if err != nil {
 			return nil, fmt.Errorf("--logo: %w", err)
 		}
 	}
 	monitor := new(transcode.Monitor)
 	p.ladders = monitor.Collector()
 	return func(name string) sluice.Transform {
-		l := transcode.Ladder{Name: name, Renditions: renditions, HW: c.HW, Log: p.log, Monitor: monitor}
-		if logo != nil {
-			l.Overlays = new(transcode.Overlays)
-			l.Overlays.Set(transcode.Overlay{PNG: logo, Anchor: transcode.TopRight, X: 0.03, Y: 0.04, Size: 0.1})
-		}
+		l := transcode.Ladder{Name: name, Renditions: renditions, Overlays: overlays, HW: c.HW, Log: p.log, Monitor: monitor}
 		return transcode.Isolated{Ladder: l, Nice: 5}
 	}, nil
 }

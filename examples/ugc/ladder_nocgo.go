@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/m4s"
@@ -22,3 +23,10 @@ func (p *platform) remoteLadder(string, m4s.Client) (func(string) sluice.Transfo
 }
 
 func (p *platform) newService() exchange { return nil }
+
+// previews need a decoder.
+type previews struct{ http.Handler }
+
+func newPreviews() *previews { return nil }
+
+func (p *platform) previewSink(string) sluice.Sink { return nil }

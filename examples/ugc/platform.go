@@ -29,6 +29,7 @@ type platform struct {
 	transform func(name string) sluice.Transform // nil: streams stay as they are
 	sink      func(name string) sluice.Sink      // where streams go
 	ladders   prometheus.Collector               // nil where there are none
+	previews  *previews                          // nil where there are none
 	m4s       *m4s.Handler
 	web       httpServers
 	site      net.Addr // of the HTTP port
@@ -100,6 +101,9 @@ func (p *platform) assemble(r roles, c config) error {
 	if p.sink == nil {
 		p.service = p.newService()
 	}
+	if p.playback != nil && p.transform != nil {
+		p.previews = newPreviews()
+	}
 	if !r.ingest {
 		return nil
 	}
@@ -120,6 +124,9 @@ func (p *platform) carry(ctx context.Context, name string, src sluice.Source) er
 	pipeline := sluice.Pipeline{Source: src, Sinks: []sluice.Sink{p.sink(name)}}
 	if p.transform != nil {
 		pipeline.Transforms = []sluice.Transform{p.transform(name)}
+	}
+	if p.previews != nil {
+		pipeline.Sinks = append(pipeline.Sinks, p.previewSink(name))
 	}
 	return pipeline.Run(ctx)
 }

@@ -36,8 +36,11 @@ func newSite(p *platform) http.Handler {
 	}
 	reg.MustRegister(p.playback.Collector())
 	mux.Handle("/live/", p.playback)
+	if p.previews != nil {
+		mux.Handle("GET /live/{stream}/preview.jpg", p.previews)
+	}
 	mux.HandleFunc("GET /api/v1/live", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, channels(p.playback, p.publishURL(r)))
+		reply(w, channels(p.playback, p.publishURL(r), p.previews != nil))
 	})
 	mux.Handle("/", web.Handler())
 	return mux
@@ -77,6 +80,7 @@ type channel struct {
 	Name    string    `json:"name"`
 	Since   time.Time `json:"since"`
 	Viewers int       `json:"viewers"`
+	Preview string    `json:"preview,omitempty"` // URL of its newest picture
 	Tracks  []track   `json:"tracks"`
 }
 
@@ -88,10 +92,13 @@ type track struct {
 	FrameRate float64 `json:"frameRate,omitempty"`
 }
 
-func channels(playback *origin.Server, rtmp string) live {
+func channels(playback *origin.Server, rtmp string, previews bool) live {
 	l := live{Now: time.Now().UTC(), Streams: []channel{}, Publish: publish{RTMP: rtmp}, Open: true}
 	for _, s := range playback.Live() {
 		c := channel{Name: s.Name, Since: s.Since, Viewers: s.Viewers, Tracks: []track{}}
+		if previews {
+			c.Preview = "/live/" + s.Name + "/preview.jpg"
+		}
 		for _, t := range s.Tracks {
 			c.Tracks = append(c.Tracks, track{
 				Kind: t.Kind.String(), Codec: t.Codec, Width: t.Width, Height: t.Height,

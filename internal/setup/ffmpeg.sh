@@ -135,8 +135,9 @@ if ! command -v pkg-config >/dev/null; then
 	command -v apt-get >/dev/null || fail "please install pkg-config"
 	install_packages pkg-config
 fi
-own=${PKG_CONFIG_PATH-}
-if has "${own#"$cache/ffmpeg/lib/pkgconfig:"}"; then
+# What is found in the cache is not the system's.
+own=$(tr : '\n' <<<"${PKG_CONFIG_PATH-}" | grep -vF "$cache/" | paste -sd :) || true
+if has "$own"; then
 	rm -f "$cache/ffmpeg"
 	exit
 fi

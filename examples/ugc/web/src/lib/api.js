@@ -1,7 +1,7 @@
 /**
  * @typedef {{kind: string, codec?: string, width?: number, height?: number, frameRate?: number,
  *   sampleRate?: number, channels?: number}} Track
- * @typedef {{name: string, since: string, viewers?: number, tracks?: Track[]}} Channel
+ * @typedef {{name: string, since: string, viewers?: number, preview?: string, tracks?: Track[]}} Channel
  * @typedef {{streams: Channel[], publish?: {rtmp?: string}, open?: boolean, now?: string}} Live
  */
 

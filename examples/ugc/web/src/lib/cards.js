@@ -40,9 +40,10 @@ function card(name) {
   const viewers = h('span', null);
   const watching = h('span', { class: 'pill viewers', hidden: true }, icon('eye'), viewers);
   const facts = h('p', { class: 'facts' });
+  const show = preview();
   const element = h('a', { class: 'card', href: `/@${name}` },
     h('div', { class: 'thumb' }, cover(name),
-      h('span', { class: 'initial', 'aria-hidden': 'true' }, name[0]),
+      h('span', { class: 'initial', 'aria-hidden': 'true' }, name[0]), show.element,
       h('div', { class: 'thumb-top' }, h('span', { class: 'badge' }, 'Live'), h('span', { class: 'pill' }, time)),
       h('div', { class: 'thumb-bottom' }, watching)),
     h('div', { class: 'card-text' }, h('h2', { class: 'card-name' }, name), facts));
@@ -52,10 +53,32 @@ function card(name) {
     update(c) {
       const age = clock(Date.now() - Date.parse(c.since));
       setText(time, age);
+      show.update(c.preview);
       setText(viewers, String(c.viewers ?? 0));
       watching.hidden = !c.viewers;
       setText(facts, describe(c));
       element.setAttribute('aria-label', `${name}, live for ${age}, ${describe(c)}${c.viewers ? `, ${count(c.viewers, 'viewer', 'viewers')}` : ''}`);
+    },
+  };
+}
+
+const fresh = 10_000; // ms that a preview stands
+
+/** The channel's newest picture; where there is none, what is below shows. */
+function preview() {
+  const element = h('img', { class: 'preview', alt: '', decoding: 'async', hidden: true });
+  let loaded = 0;
+  return {
+    element,
+    /** @param {string} [url] */
+    async update(url) {
+      if (!url || Date.now() - loaded < fresh || document.hidden) return;
+      loaded = Date.now();
+      const picture = new Image();
+      picture.src = `${url}?${Math.floor(loaded / fresh)}`;
+      await picture.decode().catch(() => (loaded = 0));
+      element.hidden = !loaded;
+      if (loaded) /** @type {HTMLImageElement} */ (element).src = picture.src;
     },
   };
 }

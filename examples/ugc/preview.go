@@ -1,0 +1,106 @@
+//go:build cgo
+
+package main
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/transcode"
+)
+
+// previews keeps the newest picture of each stream that has renditions. It
+// decodes what was made here, never what a stranger sent.
+type previews struct {
+	mu sync.Mutex
+	m  map[string]*transcode.Previews
+}
+
+func newPreviews() *previews { return &previews{m: make(map[string]*transcode.Previews)} }
+
+// sink returns the sink for a stream's previews; should it fail, the stream
+// goes on.
+func (p *platform) previewSink(name string) sluice.Sink {
+	return sluice.SinkFunc(func(ctx context.Context, src sluice.Source) error {
+		one := &transcode.Previews{Width: 480}
+		p.previews.put(name, one)
+		defer p.previews.remove(name, one)
+		if err := one.Consume(ctx, &smallest{Source: src}); err != nil && ctx.Err() == nil {
+			p.log.Warn("no more previews", "stream", name, "error", err)
+		}
+		return nil
+	})
+}
+
+func (s *previews) put(name string, one *transcode.Previews) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.m[name] = one
+}
+
+func (s *previews) remove(name string, one *transcode.Previews) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.m[name] == one {
+		delete(s.m, name)
+	}
+}
+
+// ServeHTTP serves /live/{stream}/preview.jpg.
+func (s *previews) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	one := s.m[r.PathValue("stream")]
+	s.mu.Unlock()
+	var picture []byte
+	if one != nil {
+		picture, _ = one.Latest()
+	}
+	if picture == nil {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Error(w, "there is no preview of such a stream now", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "image/jpeg")
+	w.Header().Set("Cache-Control", "public, max-age=2")
+	w.Write(picture)
+}
+
+// smallest is a source's smallest rendition, told when all have had a second to
+// appear.
+type smallest struct {
+	sluice.Source
+	first time.Time
+	id    uint32
+}
+
+func (s *smallest) ReadPacket(ctx context.Context) (sluice.Packet, error) {
+	for {
+		p, err := s.Source.ReadPacket(ctx)
+		if err != nil || s.takes(p) {
+			return p, err
+		}
+	}
+}
+
+func (s *smallest) takes(p sluice.Packet) bool {
+	if p.Track.Kind != sluice.Video || p.Track.Maker == 0 {
+		return false
+	}
+	at := p.Track.Time(p.DTS)
+	if s.first.IsZero() {
+		s.first = at
+	}
+	if s.id == 0 && at.Sub(s.first) >= time.Second {
+		s.id = p.Track.ID
+		least := p.Track.Height
+		for _, t := range s.Source.Tracks() {
+			if t.Kind == sluice.Video && t.Maker != 0 && t.Height < least {
+				s.id, least = t.ID, t.Height
+			}
+		}
+	}
+	return p.Track.ID == s.id
+}
