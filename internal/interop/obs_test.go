@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,13 +31,16 @@ type obs struct {
 
 // startOBS starts OBS on a screen of its own, drawn in software; it streams to
 // a server by itself.
-func startOBS(t *testing.T, server, key string) *obs {
+func startOBS(t *testing.T, server, key string) *obs { return startOBSAt(t, server, key, 640, 360) }
+
+// startOBSAt streams a picture of some size.
+func startOBSAt(t *testing.T, server, key string, width, height int) *obs {
 	t.Helper()
 	program, display := testmedia.Need(t, "obs"), startXvfb(t)
 	home := t.TempDir()
 	_, port, err := net.SplitHostPort(server)
 	require.NoError(t, err)
-	place := strings.NewReplacer("@PORT@", port, "@KEY@", key)
+	place := strings.NewReplacer("@PORT@", port, "@KEY@", key, "@WIDTH@", strconv.Itoa(width), "@HEIGHT@", strconv.Itoa(height))
 	const root = "testdata/obs"
 	for from, to := range map[string]string{
 		"global.ini": "global.ini", "basic.ini": "basic/profiles/sluice/basic.ini",

@@ -1,12 +1,14 @@
 package interop
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-live/sluice/internal/hlstest"
 	"github.com/sluice-live/sluice/internal/testmedia"
 )
 
@@ -46,6 +48,19 @@ func TestPublishWithOBS(t *testing.T) {
 	require.NotContains(t, log, "Disconnected from rtmp://", "OBS was cut off")
 	require.Contains(t, log, "User stopped the stream")
 	require.NotContains(t, log, "Number of dropped frames", "it says so only when there are any")
+}
+
+// TestOBSThroughTheLadder has renditions made of what OBS sends in 720p. All
+// playlists are walked, the source's and theirs.
+func TestOBSThroughTheLadder(t *testing.T) {
+	s := start(t, "--ladder", "--renditions", "480,240")
+	startOBSAt(t, s.rtmp, "obs", 1280, 720)
+	s.live(t, "obs")
+	report, err := hlstest.Walk(t.Context(), http.DefaultClient, s.hls("obs"), hlstest.Options{For: 30 * time.Second, Slack: 5 * time.Second})
+	require.NoError(t, err)
+	t.Log(report)
+	require.True(t, report.OK(), "the conformance walk found violations")
+	require.Len(t, report.Renditions, 5, "three pictures, AAC and Opus")
 }
 
 // TestOBSRefused checks that OBS says why it may not publish, and that the one
