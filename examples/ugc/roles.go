@@ -13,7 +13,7 @@ type roles struct{ ingest, transcode, origin bool }
 func parseRoles(list string, ladder bool) (r roles, err error) {
 	for name := range strings.SplitSeq(list, ",") {
 		switch strings.TrimSpace(name) {
-		case "all":
+		case "", "all":
 			r.ingest, r.origin = true, true
 		case "ingest":
 			r.ingest = true

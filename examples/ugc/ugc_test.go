@@ -36,9 +36,6 @@ func start(t *testing.T) *server { return startWith(t, config{}) }
 // startWith starts it with more flags than every test needs.
 func startWith(t *testing.T, c config) *server {
 	c.HTTP, c.RTMP, c.Data, c.Open = "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), true
-	if c.Roles == "" {
-		c.Roles = "all"
-	}
 	p, err := open(c)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

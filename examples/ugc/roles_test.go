@@ -1,0 +1,51 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestRoles(t *testing.T) {
+	for list, want := range map[string]roles{
+		"all":              {ingest: true, origin: true},
+		"":                 {ingest: true, origin: true},
+		"ingest, origin":   {ingest: true, origin: true},
+		"transcode":        {transcode: true},
+		"origin":           {origin: true},
+		"transcode,origin": {transcode: true, origin: true},
+	} {
+		got, err := parseRoles(list, false)
+		require.NoError(t, err, list)
+		assert.Equal(t, want, got, list)
+	}
+	_, err := parseRoles("edge", false)
+	assert.ErrorContains(t, err, `there is no role "edge"`)
+	ladder, err := parseRoles("all", true)
+	require.NoError(t, err)
+	assert.True(t, ladder.transcode)
+}
+
+// What a configuration lacks is said with the flag that mends it.
+func TestRolesSayWhatTheyLack(t *testing.T) {
+	for flag, c := range map[string]config{
+		"--origin":     {Roles: "ingest"},
+		"--m4s-token":  {Roles: "transcode"},
+		"--transcoder": {Roles: "all", Ladder: true, Transcoder: "http://127.0.0.1:1"},
+	} {
+		r, err := parseRoles(c.Roles, c.Ladder)
+		require.NoError(t, err)
+		assert.ErrorContains(t, r.check(c), flag)
+	}
+}
+
+func TestRenditionsAreLines(t *testing.T) {
+	all, err := parseRenditions("240, 720p")
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	assert.Equal(t, 720, all[0].Height)
+	assert.Equal(t, 2_800_000, all[0].Bitrate)
+	_, err = parseRenditions("hd")
+	assert.ErrorContains(t, err, "720,480,240")
+}
