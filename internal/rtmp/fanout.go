@@ -135,7 +135,7 @@ func (r *run) stop() {
 
 func (r *run) pump(ctx context.Context) {
 	p := pump{log: &r.log, began: r.f.began}
-	for _, t := range r.src.Tracks() {
+	for _, t := range largestFirst(r.src.Tracks()) {
 		p.mux.add(t)
 	}
 	p.setup = &setup{p.mux.tracks}

@@ -388,3 +388,23 @@ func TestFFmpegPlays(t *testing.T) {
 		})
 	}
 }
+
+// Of several renditions a player gets the largest, whichever came first.
+func TestFanoutPlaysTheLargestPicture(t *testing.T) {
+	s := newSite(t, FanoutConfig{})
+	small, large := *testVideo(t, 640), *testVideo(t, 1280)
+	small.ID, large.ID = 102, 101
+	for i, track := range []*sluice.Track{&small, &large} {
+		at := track.Ticks(time.Unix(1000, 0))
+		s.write(t, sluice.Packet{Track: track, DTS: at, PTS: at, Dur: 3600, Key: true, Data: sample(true, i, 100)})
+	}
+	p := s.play(t)
+	at := large.Ticks(time.Unix(1001, 0))
+	for i := range 2 {
+		s.write(t, sluice.Packet{Track: &small, DTS: at, PTS: at, Dur: 3600, Key: true, Data: sample(true, 10+i, 100)})
+		s.write(t, sluice.Packet{Track: &large, DTS: at, PTS: at, Dur: 3600, Key: true, Data: sample(true, 20+i, 100)})
+		at += 3600
+	}
+	in := nextMedia(t, p)
+	require.Equal(t, 1280, in.Track.Width)
+}

@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -37,6 +38,14 @@ func (m *mux) add(t *sluice.Track) bool {
 	m.tracks = slices.Clone(m.tracks)
 	m.tracks[i] = t
 	return !same
+}
+
+// largestFirst orders tracks so that a player gets the best of the renditions
+// there are.
+func largestFirst(tracks []*sluice.Track) []*sluice.Track {
+	tracks = slices.Clone(tracks)
+	slices.SortStableFunc(tracks, func(a, b *sluice.Track) int { return cmp.Compare(b.Width*b.Height, a.Width*a.Height) })
+	return tracks
 }
 
 // carries reports whether the packets of t go out.
