@@ -39,8 +39,10 @@ lint: web $(GOLANGCI) ## static checks
 interop: needs-interop build ## the slow matrix of real clients: OBS, GStreamer, VLC, mpv …
 	SLUICE_INTEROP=1 go test -count=1 -timeout 90m -v ./internal/interop/... ./transcode/... ./examples/...
 
-bench: needs-bench build ## speed and memory beside nginx, as ratios: docs/BENCHMARKS.md
+bench: needs-bench build ## speed and memory beside nginx and ffmpeg, as ratios: docs/BENCHMARKS.md
 	@go run ./internal/bench $(ARGS)
+	@go test -run '^$$' -bench 'Encode|Decode|Hop|Pull|Readers500' ./m4s
+	@go test -run '^$$' -bench 'Ladder|Delay' -benchtime 1x ./transcode
 
 fuzz: needs-test ## every fuzz target for FUZZTIME
 	internal/setup/fuzz.sh $(FUZZTIME)

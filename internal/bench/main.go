@@ -61,18 +61,9 @@ func run(ctx context.Context) (err error) {
 	return nil
 }
 
-// preamble makes the output a whole docs/BENCHMARKS.md.
-const preamble = `# Benchmarks
-
-Sluice beside nginx with its RTMP module, on the same input, in one run. Made by
-
-    make -s bench > docs/BENCHMARKS.md
-
-on %s; medians of %d rounds, fan-out to %d players, in %s.
-
-The input is 720p30 at 2.5 Mbit/s (parts: 1080p30 at 5 Mbit/s), two seconds between key frames, AAC. Figures of
-processor time are the server's alone, from the kernel's accounts; clients and servers share the machine, so that
-absolute times and rates say less than ratios. How each figure is made is told in internal/bench.
+// preamble says what the table is.
+const preamble = `Sluice beside nginx with its RTMP module, on the same input, in one run, on %s;
+medians of %d rounds, fan-out to %d players, in %s.
 
 `
 
