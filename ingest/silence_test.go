@@ -53,3 +53,41 @@ func TestBroadcastSaysThatOneTrackIsSilentWhileAnotherRuns(t *testing.T) {
 		assert.WithinDuration(t, at[2], at[3], trackSilence+2*tick)
 	})
 }
+
+func TestBroadcastSaysThatANewConnectionIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		var saved Position
+		b := testBroadcast(time.Minute, &saved)
+		var packets []sluice.Packet
+		done := make(chan error, 1)
+		go func() {
+			for {
+				p, err := b.ReadPacket(ctx)
+				if err != nil {
+					done <- err
+					return
+				}
+				packets = append(packets, p)
+			}
+		}()
+		first := newEncoder(t)
+		first.connect(ctx, b)
+		require.NoError(t, first.send(ctx, 6*time.Second))
+		first.w.Close(io.ErrUnexpectedEOF)
+		<-first.ended
+
+		second := newEncoder(t)
+		second.connect(ctx, b) // and sends nothing for now
+		time.Sleep(25 * time.Second)
+		synctest.Wait()
+		assert.WithinDuration(t, time.Now(), newest(packets)[2], 2*tick)
+		require.NoError(t, second.send(ctx, 6*time.Second))
+		second.w.Close(nil)
+		require.NoError(t, <-second.ended)
+		b.End()
+		require.Equal(t, io.EOF, <-done)
+		checkStamps(t, packets)
+		assert.EqualValues(t, 2, packets[len(packets)-1].Track.Era)
+	})
+}
