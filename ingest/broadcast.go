@@ -241,11 +241,11 @@ func (b *Broadcast) ReadPacket(ctx context.Context) (sluice.Packet, error) {
 		if ok || err != nil {
 			return p, err
 		}
-		b.timer.Reset(tick)
 		select {
 		case <-b.news:
-		case now := <-b.timer.C:
-			b.look(now)
+		case <-b.timer.C: // also while packets come: one track of several may be silent
+			b.timer.Reset(tick)
+			b.look(time.Now())
 		case <-b.closed:
 			return sluice.Packet{}, io.ErrClosedPipe
 		case <-ctx.Done():

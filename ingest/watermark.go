@@ -13,7 +13,7 @@ import (
 func (t *timeline) silence(in *input, since, now time.Time) {
 	long := 2 * t.segment
 	switch {
-	case in == nil:
+	case in == nil, in.starting && len(in.held) == 0: // what comes is anchored behind
 		if now.Sub(since) >= long {
 			t.allSilent(now)
 		}

@@ -81,7 +81,9 @@ func (b *body) wrote(out *os.File, parts int, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.out = out
-	if b.gone { // removed meanwhile: drop counted the heap already
+	if b.gone { // removed meanwhile: remove counted the heap already, but may not have found the file
+		b.out = nil
+		_, _ = out.Close(), os.Remove(b.path)
 		return
 	}
 	b.heap = append([][]byte(nil), b.heap[parts:]...)

@@ -122,6 +122,9 @@ func (s *Server) enter(b *broadcast) error {
 	if s.closed {
 		return ErrClosed
 	}
+	if b.gone.Err() != nil {
+		return fmt.Errorf("origin: stream %q: the broadcast is forgotten", b.name)
+	}
 	names := map[string]*broadcast{}
 	if old := s.names.Load(); old != nil {
 		names = maps.Clone(*old)

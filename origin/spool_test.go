@@ -197,3 +197,25 @@ func TestPartsOutOfOrderAreIgnored(t *testing.T) {
 	tr.CloseSegment(sluice.Segment{Track: v.track, Number: tr.open.Number + 1})
 	assert.Len(t, tr.open.parts, before)
 }
+
+// A segment that is forgotten while its first write is under way, behind a
+// queue that is full, must leave neither a file nor a handle.
+func TestBodyRemovedDuringItsFirstWriteLeavesNothing(t *testing.T) {
+	s := &spool{dir: t.TempDir(), log: discard, stats: &spoolStats{}}
+	s.queue = make(chan func()) // takes nothing: later and remove run at once
+	b := s.newBody("1-0.0-1")
+	b.append([]byte("part"))
+	b.failed = false                                                          // the queue that took the write has filled up since
+	out, err := os.OpenFile(b.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // write begins
+	require.NoError(t, err)
+	require.NoError(t, os.Rename(b.path, b.path+"~")) // as if remove came before the file
+	b.remove()
+	require.NoError(t, os.Rename(b.path+"~", b.path))
+	b.wrote(out, 1, 4) // and ends
+	files, err := os.ReadDir(s.dir)
+	require.NoError(t, err)
+	assert.Empty(t, files)
+	_, err = out.Write([]byte("x"))
+	require.ErrorIs(t, err, os.ErrClosed)
+	assert.Zero(t, s.heap.Load())
+}
