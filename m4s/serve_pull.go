@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -124,6 +125,9 @@ func (h *Handler) replay(ctx context.Context, r *http.Request, name string, from
 		return nil, err
 	}
 	first, err := src.ReadPacket(ctx)
+	if err == io.EOF {
+		err = fmt.Errorf("nothing of that time is there: %w", ErrNotFound)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("m4s: archive of %q: %w", name, err), src.Close())
 	}
