@@ -1,9 +1,12 @@
 package m4s
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,4 +36,42 @@ func TestPullOfAnEmptyRange(t *testing.T) {
 	defer p.Close()
 	_, err := p.ReadPacket(testContext(t))
 	require.ErrorIs(t, err, ErrNotFound)
+}
+
+// A pusher that comes back while what it left is being finished begins anew.
+func TestPushComesBackTooLate(t *testing.T) {
+	finish, packets := make(chan struct{}), make(chan int, 2)
+	h := &Handler{Grace: 10 * time.Millisecond, Publish: func(ctx context.Context, _ string, src sluice.Source) error {
+		all, err := readAll(ctx, src)
+		packets <- len(all)
+		<-finish
+		return err
+	}}
+	url, _ := serve(t, "http/1.1", h)
+	tr := &http.Transport{DisableKeepAlives: true}
+	post := func(ctx context.Context, body io.Reader) *http.Response {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"demo", body)
+		require.NoError(t, err)
+		Position{Stream: 77}.set(r.Header)
+		resp, err := tr.RoundTrip(r)
+		require.NoError(t, err)
+		return resp
+	}
+	ctx, cancel := context.WithCancel(testContext(t))
+	r, w := io.Pipe()
+	defer r.Close()
+	whole := encode(t, stampedPackets(1)[:5]...)
+	go func() { _, _ = w.Write(whole[:len(whole)-1]) }() // not the end
+	resp := post(ctx, r)
+	require.Eventually(t, func() bool { return h.stats.inPackets.Load() == 5 }, 5*time.Second, time.Millisecond)
+	cancel()
+	resp.Body.Close()
+	require.Equal(t, 5, <-packets)
+	time.AfterFunc(200*time.Millisecond, func() { close(finish) })
+	resp = post(testContext(t), bytes.NewReader(whole))
+	defer resp.Body.Close()
+	said, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.True(t, strings.HasSuffix(string(said), lineDone+"\n"), "%s", said)
+	require.Equal(t, 5, <-packets)
 }

@@ -132,7 +132,9 @@ func (s *session) take(id uint64, c *pushConn) (wait <-chan struct{}, err error)
 		s.w.Close(errGone)
 		return s.done, nil
 	}
-	s.grace.Stop()
+	if !s.grace.Stop() { // it came too late: what it left is being finished
+		return s.done, nil
+	}
 	s.conn = c
 	return nil, nil
 }
