@@ -3,13 +3,16 @@ package m4s
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-live/sluice"
@@ -74,4 +77,31 @@ func TestPushComesBackTooLate(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, strings.HasSuffix(string(said), lineDone+"\n"), "%s", said)
 	require.Equal(t, 5, <-packets)
+}
+
+// A reader that takes nothing does not keep Shutdown waiting for its timeout.
+func TestShutdownWithAStuckReader(t *testing.T) {
+	s := newSite()
+	url, _ := serve(t, "http/1.1", &s.Handler)
+	conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/m4s/"))
+	require.NoError(t, err)
+	defer conn.Close()
+	stream := s.stream("demo")
+	all := stampedPackets(1)
+	write(t, stream, all...)
+	fmt.Fprintf(conn, "GET /m4s/demo HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.Eventually(t, func() bool { return stream.Stats().Subscribers == 1 }, 5*time.Second, time.Millisecond)
+	big := all[len(all)-1]
+	big.Data = make([]byte, 8<<20)
+	for range 4 {
+		big.DTS++
+		big.PTS++
+		write(t, stream, big)
+	}
+	time.Sleep(200 * time.Millisecond) // until the socket is full
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	began := time.Now()
+	s.Shutdown(ctx)
+	assert.Less(t, time.Since(began), 5*time.Second)
 }
