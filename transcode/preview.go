@@ -77,7 +77,7 @@ func (p *Previews) Consume(ctx context.Context, src sluice.Source) error {
 		s.sheet.tileWidth < 2 || s.sheet.tileWidth > 1024 {
 		return errors.New("transcode: previews: a size is out of range")
 	}
-	defer s.close()
+	defer release(&s.dec)
 	for {
 		pkt, err := src.ReadPacket(ctx)
 		if err == io.EOF {
@@ -109,13 +109,6 @@ type previewer struct {
 	sheet    sheet
 }
 
-func (s *previewer) close() {
-	if s.dec != nil {
-		s.dec.close()
-		s.dec = nil
-	}
-}
-
 func (s *previewer) packet(p sluice.Packet) error {
 	if p.Track.Kind != sluice.Video || s.track != nil && p.Track.ID != s.track.ID || !p.Key || p.Data == nil {
 		return nil
@@ -125,7 +118,7 @@ func (s *previewer) packet(p sluice.Packet) error {
 		return nil
 	}
 	if s.track != p.Track {
-		s.close()
+		release(&s.dec)
 		s.track = p.Track
 		var err error
 		if s.dec, err = openDecoder(p.Track, p.PTS, 1); err != nil {
