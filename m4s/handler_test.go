@@ -105,3 +105,34 @@ func TestShutdownWithAStuckReader(t *testing.T) {
 	s.Shutdown(ctx)
 	assert.Less(t, time.Since(began), 5*time.Second)
 }
+
+// A pusher that did not hear that its stream was taken to the end asks again,
+// and its stream is not published twice.
+func TestPushAsksWhetherItIsDone(t *testing.T) {
+	packets := make(chan int, 3)
+	h := &Handler{Publish: func(ctx context.Context, _ string, src sluice.Source) error {
+		all, err := readAll(ctx, src)
+		packets <- len(all)
+		return err
+	}}
+	url, _ := serve(t, "http/1.1", h)
+	tr := &http.Transport{DisableKeepAlives: true}
+	whole := encode(t, stampedPackets(1)[:5]...)
+	post := func(stream uint64) {
+		r, err := http.NewRequestWithContext(testContext(t), http.MethodPost, url+"demo", bytes.NewReader(whole))
+		require.NoError(t, err)
+		Position{Stream: stream, Next: 5}.set(r.Header)
+		resp, err := tr.RoundTrip(r)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		said, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.True(t, strings.HasSuffix(string(said), lineDone+"\n"), "%s", said)
+	}
+	post(77)
+	require.Equal(t, 5, <-packets)
+	post(77)
+	require.Empty(t, packets)
+	post(78)
+	require.Equal(t, 5, <-packets)
+}
