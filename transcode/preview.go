@@ -61,6 +61,7 @@ const (
 	defaultPreview  = 640
 	defaultInterval = 2 * time.Second
 	maxSheet        = 64 // columns and rows
+	tallest         = 4  // times the width of a tile, is its height
 )
 
 // Consume implements sluice.Sink.
@@ -140,7 +141,7 @@ func (s *previewer) packet(p sluice.Packet) error {
 func (s *previewer) show(f *astiav.Frame, at time.Time) error {
 	s.last = at
 	w, _ := pictureOf(f, 1).display()
-	img, err := shrink(f, min(s.width, w))
+	img, err := shrink(f, Rendition{Width: min(s.width, w)})
 	if err != nil {
 		return fmt.Errorf("transcode: previews: %w", err)
 	}
@@ -154,7 +155,7 @@ func (s *previewer) show(f *astiav.Frame, at time.Time) error {
 	if s.p.OnSprite == nil {
 		return nil
 	}
-	tile, err := shrink(f, s.sheet.tileWidth)
+	tile, err := shrink(f, Rendition{Width: s.sheet.tileWidth, Height: tallest * s.sheet.tileWidth})
 	if err != nil {
 		return fmt.Errorf("transcode: previews: %w", err)
 	}
@@ -182,11 +183,10 @@ func (s *previewer) finish() error {
 	return s.send(s.last.Add(s.interval))
 }
 
-// shrink scales a frame to a width, upright and in colours that JPEG has.
-func shrink(f *astiav.Frame, width int) (*image.YCbCr, error) {
+// shrink scales a frame to a size, upright and in colours that JPEG has.
+func shrink(f *astiav.Frame, r Rendition) (*image.YCbCr, error) {
 	p := pictureOf(f, 1)
 	w, h := p.display()
-	r := Rendition{Width: width}
 	s, _ := r.sizeFor(w, h)
 	g, err := newGraph(p, []size{s}, nil, 0)
 	if err != nil {
