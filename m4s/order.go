@@ -13,6 +13,10 @@ type order struct {
 	refused    uint64
 }
 
+// maxTracks is how many tracks a stream may have had, each as long as it lasts:
+// what reads it remembers all of them.
+const maxTracks = 1024
+
 // trackOrder is where one track is.
 type trackOrder struct {
 	track    *sluice.Track
@@ -42,6 +46,10 @@ func (o *order) admit(p *sluice.Packet, next uint64) bool {
 	o.next = next
 	t := o.tracks[p.Track.ID]
 	if t == nil {
+		if len(o.tracks) == maxTracks {
+			o.refused++
+			return false
+		}
 		if o.tracks == nil {
 			o.tracks = make(map[uint32]*trackOrder)
 		}

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/sluice-live/sluice"
@@ -48,16 +50,20 @@ func (h *Handler) servePull(w http.ResponseWriter, r *http.Request, name string)
 	h.play(ctx, out, src, h.Log.With("stream", name, "remote", r.RemoteAddr))
 }
 
+// lastWords is how long a pull that is cut off may take for what it is told.
+const lastWords = time.Second
+
 // play sends src until it ends or the reader is gone.
 func (h *Handler) play(ctx context.Context, out *output, src *pulled, log *slog.Logger) {
 	defer out.close()
+	defer onEnd(h.ctx, func() { _ = out.deadline(time.Now().Add(min(lastWords, h.Timeout)), true) })()
 	began := time.Now()
 	log.Info("m4s pull begins")
 	err := out.Tracks(src.tracks)
 	if err == nil || unsendable(err) {
 		err = out.Consume(ctx, src)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, os.ErrDeadlineExceeded) && h.ctx.Err() == nil {
 		h.stats.timeouts.Add(1)
 		err = fmt.Errorf("reader took nothing for %v: %w", h.Timeout, err)
 	}
@@ -124,6 +130,9 @@ func (h *Handler) replay(ctx context.Context, r *http.Request, name string, from
 		return nil, err
 	}
 	first, err := src.ReadPacket(ctx)
+	if err == io.EOF {
+		err = fmt.Errorf("nothing of that time is there: %w", ErrNotFound)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("m4s: archive of %q: %w", name, err), src.Close())
 	}
@@ -164,6 +173,21 @@ type output struct {
 	conn           net.Conn // nil where the server keeps it
 	renew          time.Time
 	packets, bytes uint64 // counted
+
+	mu   sync.Mutex
+	set  func(time.Time) error // the deadline of writes
+	last bool                  // it stays where it is
+}
+
+// deadline sets that of writes, for the last time or not.
+func (o *output) deadline(at time.Time, last bool) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last {
+		return nil
+	}
+	o.last = last
+	return o.set(at)
 }
 
 // count adds what has been written since the last time to the Handler's.
@@ -177,6 +201,7 @@ func (o *output) count() {
 // between timeout and a quarter more ahead. To set it each time would cost as
 // much as a small write.
 func (o *output) before(timeout time.Duration, set func(time.Time) error) func() error {
+	o.set = set
 	return func() error {
 		now := time.Now()
 		if now.Before(o.renew) {
@@ -184,7 +209,7 @@ func (o *output) before(timeout time.Duration, set func(time.Time) error) func()
 		}
 		o.count()
 		o.renew = now.Add(timeout / 4)
-		return set(o.renew.Add(timeout))
+		return o.deadline(o.renew.Add(timeout), false)
 	}
 }
 

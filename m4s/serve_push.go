@@ -35,12 +35,12 @@ const (
 
 // servePush answers POST.
 func (h *Handler) servePush(w http.ResponseWriter, r *http.Request, name string) {
-	defer h.stats.pushes.Add(-1)
-	switch {
-	case h.Publish == nil:
+	if h.Publish == nil {
 		http.Error(w, "m4s: streams cannot be pushed here", http.StatusMethodNotAllowed)
 		return
-	case h.stats.pushes.Add(1) > int64(h.MaxPushes):
+	}
+	defer h.stats.pushes.Add(-1)
+	if h.stats.pushes.Add(1) > int64(h.MaxPushes) {
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "m4s: too many pushes at a time", http.StatusServiceUnavailable)
 		return

@@ -52,7 +52,7 @@ func (h *Handler) join(ctx context.Context, name string, id uint64, c *pushConn)
 	for {
 		h.mu.Lock()
 		s := h.sessions[name]
-		if s == nil {
+		if s == nil || s.over(id) {
 			s = h.begin(ctx, name, id, c)
 			h.mu.Unlock()
 			return s, nil
@@ -97,10 +97,30 @@ func (s *session) run(ctx context.Context) {
 		s.grace.Stop()
 	}
 	s.mu.Unlock()
-	s.h.mu.Lock()
-	delete(s.h.sessions, s.name)
-	s.h.mu.Unlock()
+	if s.err != nil || s.id == 0 {
+		s.forget()
+	} else { // its pusher comes back where it has not heard that all is taken
+		time.AfterFunc(s.h.Grace, s.forget)
+	}
 	close(s.done)
+}
+
+func (s *session) forget() {
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	if s.h.sessions[s.name] == s {
+		delete(s.h.sessions, s.name)
+	}
+}
+
+// over reports whether another pusher may have the name, since all is taken.
+func (s *session) over(id uint64) bool {
+	select {
+	case <-s.done:
+		return id != s.id
+	default:
+		return false
+	}
 }
 
 // publish calls the hook and turns its panic into an error.
@@ -121,18 +141,23 @@ func (s *session) take(id uint64, c *pushConn) (wait <-chan struct{}, err error)
 	defer s.mu.Unlock()
 	same := id != 0 && id == s.id
 	switch {
-	case s.ended:
-		return s.done, nil
 	case s.conn != nil && same:
 		s.conn.drop(errReplaced)
 		return s.conn.left, nil
+	case s.ended && same && s.err == nil: // to be told so
+		s.conn = c
+		return nil, nil
+	case s.ended:
+		return s.done, nil
 	case s.conn != nil:
 		return nil, fmt.Errorf("m4s: push %q: %w", s.name, ErrBusy)
 	case !same: // another pusher need not wait for one that is gone
 		s.w.Close(errGone)
 		return s.done, nil
 	}
-	s.grace.Stop()
+	if !s.grace.Stop() { // it came too late: what it left is being finished
+		return s.done, nil
+	}
 	s.conn = c
 	return nil, nil
 }

@@ -109,18 +109,8 @@ func (a *audio) close() {
 }
 
 func (a *audio) closeInput() {
-	if a.dec != nil {
-		a.dec.close()
-		a.dec = nil
-	}
-	a.closeGraph()
-}
-
-func (a *audio) closeGraph() {
-	if a.graph != nil {
-		a.graph.close()
-		a.graph = nil
-	}
+	release(&a.dec)
+	release(&a.graph)
 }
 
 func (a *audio) packet(ctx context.Context, it item) error {
@@ -263,7 +253,7 @@ func (a *audio) restart(ctx context.Context) error {
 		if err := a.graph.push(nil, func(f *astiav.Frame) error { return a.samplesOut(ctx, f) }); err != nil {
 			return err
 		}
-		a.closeGraph()
+		release(&a.graph)
 	}
 	a.counting, a.skip = false, 0
 	for _, o := range a.outs {
@@ -285,7 +275,7 @@ func (a *audio) frame(ctx context.Context, f *astiav.Frame) error {
 		if err := a.graph.push(nil, func(f *astiav.Frame) error { return a.samplesOut(ctx, f) }); err != nil {
 			return err
 		}
-		a.closeGraph()
+		release(&a.graph)
 		if ok && a.counting { // the count goes on at another rate
 			a.origin, a.samples = a.expected(), 0
 		}

@@ -56,6 +56,18 @@ import (
 	"github.com/asticode/go-astiav"
 )
 
+// release closes what there is of FFmpeg's, once.
+func release[T interface {
+	comparable
+	close()
+}](p *T) {
+	var none T
+	if *p != none {
+		(*p).close()
+		*p = none
+	}
+}
+
 const noPTS = int64(-1 << 63) // AV_NOPTS_VALUE
 
 func cFrame(f *astiav.Frame) *C.AVFrame { return (*C.AVFrame)(f.UnsafePointer()) }

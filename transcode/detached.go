@@ -42,7 +42,8 @@ type detached struct {
 	stats    farCounters
 
 	w      *sluice.PipeWriter
-	writes sync.Mutex // w is for one goroutine at a time
+	writes sync.Mutex               // w is for one goroutine at a time
+	along  map[uint32]sluice.Packet // newest of each track that went along, without data; guarded by writes
 	out    sluice.Source
 	cancel context.CancelCauseFunc
 	done   chan struct{} // all goroutines have ended
@@ -59,7 +60,7 @@ type detached struct {
 
 func detach(ctx context.Context, l Ladder, f far, src sluice.Source) *detached {
 	d := &detached{ladder: l, far: f, src: src, router: newRouter(l), backlog: newBacklog(),
-		done: make(chan struct{}), sent: make(map[uint32]*sent)}
+		done: make(chan struct{}), sent: make(map[uint32]*sent), along: make(map[uint32]sluice.Packet)}
 	d.w, d.out = sluice.Pipe(outputDepth)
 	ctx, d.cancel = context.WithCancelCause(ctx)
 	l.Monitor.add(d)
@@ -134,7 +135,7 @@ func (d *detached) route(ctx context.Context, p sluice.Packet) error {
 	for _, t := range pass {
 		q := p
 		q.Track = t
-		if err := d.emit(ctx, q); err != nil {
+		if err := d.goAlong(ctx, q); err != nil {
 			return err
 		}
 	}
@@ -144,9 +145,24 @@ func (d *detached) route(ctx context.Context, p sluice.Packet) error {
 	return d.backlog.write(ctx, p, d.ladder.MaxDelay < 0)
 }
 
+// goAlong passes on what stays as it is.
+func (d *detached) goAlong(ctx context.Context, p sluice.Packet) error {
+	d.writes.Lock()
+	defer d.writes.Unlock()
+	err := d.w.Write(ctx, p)
+	p.Data = nil
+	d.along[p.Track.ID] = p
+	return err
+}
+
+// emit passes on what a worker made, unless it comes behind what has gone along
+// under its number since: the source's sound was of another coding before.
 func (d *detached) emit(ctx context.Context, p sluice.Packet) error {
 	d.writes.Lock()
 	defer d.writes.Unlock()
+	if a, ok := d.along[p.Track.ID]; ok && (p.Track.Era < a.Track.Era || p.Track.Era == a.Track.Era && p.Track.Time(p.DTS).Before(a.Track.Time(a.DTS))) {
+		return nil
+	}
 	return d.w.Write(ctx, p)
 }
 

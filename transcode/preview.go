@@ -61,6 +61,7 @@ const (
 	defaultPreview  = 640
 	defaultInterval = 2 * time.Second
 	maxSheet        = 64 // columns and rows
+	tallest         = 4  // times the width of a tile, is its height
 )
 
 // Consume implements sluice.Sink.
@@ -77,7 +78,7 @@ func (p *Previews) Consume(ctx context.Context, src sluice.Source) error {
 		s.sheet.tileWidth < 2 || s.sheet.tileWidth > 1024 {
 		return errors.New("transcode: previews: a size is out of range")
 	}
-	defer s.close()
+	defer release(&s.dec)
 	for {
 		pkt, err := src.ReadPacket(ctx)
 		if err == io.EOF {
@@ -109,13 +110,6 @@ type previewer struct {
 	sheet    sheet
 }
 
-func (s *previewer) close() {
-	if s.dec != nil {
-		s.dec.close()
-		s.dec = nil
-	}
-}
-
 func (s *previewer) packet(p sluice.Packet) error {
 	if p.Track.Kind != sluice.Video || s.track != nil && p.Track.ID != s.track.ID || !p.Key || p.Data == nil {
 		return nil
@@ -125,7 +119,7 @@ func (s *previewer) packet(p sluice.Packet) error {
 		return nil
 	}
 	if s.track != p.Track {
-		s.close()
+		release(&s.dec)
 		s.track = p.Track
 		var err error
 		if s.dec, err = openDecoder(p.Track, p.PTS, 1); err != nil {
@@ -147,7 +141,7 @@ func (s *previewer) packet(p sluice.Packet) error {
 func (s *previewer) show(f *astiav.Frame, at time.Time) error {
 	s.last = at
 	w, _ := pictureOf(f, 1).display()
-	img, err := shrink(f, min(s.width, w))
+	img, err := shrink(f, Rendition{Width: min(s.width, w)})
 	if err != nil {
 		return fmt.Errorf("transcode: previews: %w", err)
 	}
@@ -161,7 +155,7 @@ func (s *previewer) show(f *astiav.Frame, at time.Time) error {
 	if s.p.OnSprite == nil {
 		return nil
 	}
-	tile, err := shrink(f, s.sheet.tileWidth)
+	tile, err := shrink(f, Rendition{Width: s.sheet.tileWidth, Height: tallest * s.sheet.tileWidth})
 	if err != nil {
 		return fmt.Errorf("transcode: previews: %w", err)
 	}
@@ -189,11 +183,10 @@ func (s *previewer) finish() error {
 	return s.send(s.last.Add(s.interval))
 }
 
-// shrink scales a frame to a width, upright and in colours that JPEG has.
-func shrink(f *astiav.Frame, width int) (*image.YCbCr, error) {
+// shrink scales a frame to a size, upright and in colours that JPEG has.
+func shrink(f *astiav.Frame, r Rendition) (*image.YCbCr, error) {
 	p := pictureOf(f, 1)
 	w, h := p.display()
-	r := Rendition{Width: width}
 	s, _ := r.sizeFor(w, h)
 	g, err := newGraph(p, []size{s}, nil, 0)
 	if err != nil {

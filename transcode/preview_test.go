@@ -64,3 +64,17 @@ func TestStoryboard(t *testing.T) {
 	assert.True(t, strings.HasPrefix(string(index), "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nsheet.jpg#xywh=0,0,64,36\n\n00:00:01.000 --> 00:00:02.000\nsheet.jpg#xywh=64,0,64,36\n"), "%s", index)
 	assert.Equal(t, 5, strings.Count(string(index), "-->"))
 }
+
+// A picture that is all height makes no sheet of gigabytes.
+func TestStoryboardOfATallPicture(t *testing.T) {
+	in := clip(t, "-f lavfi -i color=white:s=64x4096:r=5 -video_track_timescale 90000 -c:v libx264 -g 5 -t 1")
+	var sprites []Sprite
+	p := &Previews{OnSprite: func(s Sprite) { sprites = append(sprites, s) }}
+	require.NoError(t, p.Consume(t.Context(), &sluicetest.Slice{Packets: in}))
+	require.Len(t, sprites, 1)
+	assert.LessOrEqual(t, sprites[0].TileHeight, 4*sprites[0].TileWidth)
+	img, err := jpeg.Decode(bytes.NewReader(sprites[0].JPEG))
+	require.NoError(t, err)
+	r, _, _, _ := img.At(2, sprites[0].TileHeight/2).RGBA()
+	assert.Greater(t, r>>8, uint32(200))
+}

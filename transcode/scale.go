@@ -82,7 +82,7 @@ func (v *video) ready(ctx context.Context, f *astiav.Frame, st stamp) error {
 		if err := v.flushGraph(ctx); err != nil {
 			return err
 		}
-		v.closeGraph()
+		release(&v.graph)
 	}
 	var sizes []size
 	for _, w := range v.active {

@@ -37,14 +37,15 @@ const (
 )
 
 // Publish runs a pushed stream; it is an m4s.Handler's hook.
-func (s *Service) Publish(ctx context.Context, name string, src sluice.Source) error {
+func (s *Service) Publish(ctx context.Context, name string, src sluice.Source) (err error) {
 	log := withLog(s.Log).With("stream", name)
 	stream := &sluice.Stream{Window: serviceWindow}
 	s.put(name, stream)
+	err = errPanic
+	defer func() { s.end(name, stream, err) }()
 	in := &noted{Source: src, maker: make(map[uint32]uint32)}
 	out, err := s.Transform(name).Transform(ctx, in)
 	if err != nil {
-		s.remove(name, stream)
 		return err
 	}
 	defer out.Close()
@@ -53,13 +54,20 @@ func (s *Service) Publish(ctx context.Context, name string, src sluice.Source) e
 		err = stream.Consume(ctx, stripped{out, in})
 		log.Info("transcoding ended", "error", err)
 	}
+	return err
+}
+
+// errPanic is what a stream ends with whose Transform does.
+var errPanic = errors.New("transcode: the server failed")
+
+// end ends a stream for those who pull it.
+func (s *Service) end(name string, stream *sluice.Stream, err error) {
 	stream.End(err)
 	if err != nil {
 		s.remove(name, stream)
-		return err
+		return
 	}
 	time.AfterFunc(serviceWindow, func() { s.remove(name, stream) }) // a pull that was cut comes for the rest
-	return nil
 }
 
 // put lets a stream be found; a Handler has one publisher of a name at a time.

@@ -137,18 +137,8 @@ func (v *video) run(ctx context.Context) (err error) {
 }
 
 func (v *video) closeAll() {
-	if v.dec != nil {
-		v.dec.close()
-		v.dec = nil
-	}
-	v.closeGraph()
-}
-
-func (v *video) closeGraph() {
-	if v.graph != nil {
-		v.graph.close()
-		v.graph = nil
-	}
+	release(&v.dec)
+	release(&v.graph)
 }
 
 func (v *video) packet(ctx context.Context, it item) error {
@@ -291,7 +281,7 @@ func (v *video) flushGraph(ctx context.Context) error {
 	if v.graph == nil || !v.graph.delays {
 		return nil
 	}
-	defer v.closeGraph()
+	defer release(&v.graph)
 	err := v.graph.push(nil, v.deliver(ctx))
 	if errors.Is(err, errDamaged) {
 		return nil

@@ -105,17 +105,10 @@ func (w *worker) run(ctx context.Context) error {
 }
 
 func (w *worker) close() {
-	w.closeEncoder()
+	release(&w.enc)
 	if w.colour != nil {
 		w.colour.Free()
 		w.colour = nil
-	}
-}
-
-func (w *worker) closeEncoder() {
-	if w.enc != nil {
-		w.enc.close()
-		w.enc = nil
 	}
 }
 
@@ -259,7 +252,7 @@ func (w *worker) drain(ctx context.Context) error {
 // frame: with the same parameters, so that the track remains.
 func (w *worker) reopen(ctx context.Context) error {
 	err := w.enc.send(nil, func(e encoded) error { return w.emit(ctx, e) })
-	w.closeEncoder()
+	release(&w.enc)
 	return err
 }
 
@@ -315,7 +308,7 @@ func (w *worker) encode(ctx context.Context, t task) error {
 func (w *worker) forsake(err error) error {
 	w.o.ladder.Log.Warn("the GPU failed, the CPU encodes", "encoder", w.enc.name, "error", err)
 	w.broken[w.enc.name] = true
-	w.closeEncoder()
+	release(&w.enc)
 	clear(w.stamps)
 	w.maker, w.cut = newMaker(), true
 	return nil

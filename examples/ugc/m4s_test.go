@@ -43,7 +43,7 @@ func TestM4SIsReadByAnyone(t *testing.T) {
 }
 
 func TestM4SPushNeedsTheToken(t *testing.T) {
-	p, err := open(config{HTTP: "127.0.0.1:0", RTMP: "127.0.0.1:0", Data: t.TempDir(), Open: true, M4S: "secret"})
+	p, err := open(config{HTTP: "127.0.0.1:0", RTMP: "127.0.0.1:0", Data: t.TempDir(), Open: true, Roles: "all", M4S: "secret"})
 	require.NoError(t, err)
 	defer p.close()
 	url := "http://" + p.site.String() + "/m4s/demo"

@@ -137,7 +137,9 @@ func (p *platform) run(ctx context.Context) error {
 	if p.server != nil {
 		err = p.server.Run(ctx)
 	}
-	<-ctx.Done()
+	if err == nil {
+		<-ctx.Done()
+	}
 	p.drainM4S()
 	p.web.drain(p.log)
 	return err

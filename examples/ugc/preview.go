@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,10 +17,10 @@ import (
 // decodes what was made here, never what a stranger sent.
 type previews struct {
 	mu sync.Mutex
-	m  map[string]*transcode.Previews
+	m  map[string][]*transcode.Previews // more than one until the origin has refused the others
 }
 
-func newPreviews() *previews { return &previews{m: make(map[string]*transcode.Previews)} }
+func newPreviews() *previews { return &previews{m: make(map[string][]*transcode.Previews)} }
 
 // sink returns the sink for a stream's previews; should it fail, the stream
 // goes on.
@@ -38,22 +39,30 @@ func (p *platform) previewSink(name string) sluice.Sink {
 func (s *previews) put(name string, one *transcode.Previews) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.m[name] = one
+	s.m[name] = append(s.m[name], one)
 }
 
 func (s *previews) remove(name string, one *transcode.Previews) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.m[name] == one {
+	s.m[name] = slices.DeleteFunc(s.m[name], func(other *transcode.Previews) bool { return other == one })
+	if len(s.m[name]) == 0 {
 		delete(s.m, name)
 	}
 }
 
+func (s *previews) newest(name string) *transcode.Previews {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all := s.m[name]; len(all) > 0 {
+		return all[len(all)-1]
+	}
+	return nil
+}
+
 // ServeHTTP serves /live/{stream}/preview.jpg.
 func (s *previews) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	one := s.m[r.PathValue("stream")]
-	s.mu.Unlock()
+	one := s.newest(r.PathValue("stream"))
 	var picture []byte
 	if one != nil {
 		picture, _ = one.Latest()

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 )
 
@@ -38,6 +40,20 @@ func (r roles) check(c config) error {
 		return fmt.Errorf("--transcoder names the server that transcodes, and this one is to do it itself")
 	case !r.ingest && c.M4S == "":
 		return fmt.Errorf("without the ingest role streams come over m4s: set --m4s-token")
+	case c.M4S == "" && (c.Transcoder != "" || c.Origin != "" && !r.origin):
+		return fmt.Errorf("the other server takes streams with its token only: set --m4s-token, the same as there")
+	}
+	return errors.Join(checkServer("--origin", c.Origin), checkServer("--transcoder", c.Transcoder))
+}
+
+// checkServer says what is wrong with a flag that names another server.
+func checkServer(flag, server string) error {
+	if server == "" {
+		return nil
+	}
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("%s is no URL of a server: write it as http://HOST:8080", flag)
 	}
 	return nil
 }
