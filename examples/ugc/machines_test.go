@@ -32,17 +32,14 @@ func TestTwoMachines(t *testing.T) {
 		pictures, _ := s.mediaPlaylists(t, "demo")
 		return len(pictures) == 3
 	}, 30*time.Second, 500*time.Millisecond, "the source and what the other machine makes")
-	watched := make(chan browser.Report, 1)
-	go func() {
-		watched <- browser.Watch(t, s.url("/@demo"), browser.Options{
-			Observe: 25 * time.Second, Quality: []browser.Change{{After: 0, Value: "240p"}},
-		})
-	}()
+	watched := browser.Start(t, s.url("/@demo"), browser.Options{
+		Observe: 25 * time.Second, Quality: []browser.Change{{After: 0, Value: "240p"}},
+	})
 	time.Sleep(10 * time.Second)
 	other.link(t, "down")
 	time.Sleep(3 * time.Second)
 	other.link(t, "up")
-	r := <-watched
+	r := watched()
 	t.Log(r.Summary())
 	assert.LessOrEqual(t, r.Stalls, 1)
 	last := r.Samples[len(r.Samples)-1]

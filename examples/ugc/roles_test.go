@@ -49,6 +49,7 @@ func TestRenditionsAreLines(t *testing.T) {
 	_, err = parseRenditions("hd")
 	assert.ErrorContains(t, err, "720,480,240")
 }
+
 // What cannot work is said at the start, not at the first broadcast.
 func TestOtherServersAreChecked(t *testing.T) {
 	for name, c := range map[string]config{

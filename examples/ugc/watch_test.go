@@ -31,8 +31,7 @@ func TestChromiumGoesOnWhenTheEncoderReturnsWithAnotherSize(t *testing.T) {
 	first := testmedia.Publish(t.Context(), t, testmedia.Clip(t, clip), s.rtmp("/live/demo"))
 	second := testmedia.Clip(t, testmedia.Spec{Width: 320, Height: 180, FPS: "25", Audio: "aac", SampleRate: 44100, Seconds: 20})
 	s.live(t, "demo")
-	done := make(chan browser.Report, 1)
-	go func() { done <- browser.Watch(t, s.url("/@demo"), browser.Options{Observe: 35 * time.Second}) }()
+	watched := browser.Start(t, s.url("/@demo"), browser.Options{Observe: 35 * time.Second})
 	require.Eventually(t, func() bool {
 		l := s.playback.Live()
 		return len(l) == 1 && l[0].Viewers > 0
@@ -43,7 +42,7 @@ func TestChromiumGoesOnWhenTheEncoderReturnsWithAnotherSize(t *testing.T) {
 	time.Sleep(4 * time.Second) // without an encoder
 	testmedia.Publish(t.Context(), t, second, s.rtmp("/live/demo"))
 
-	r := <-done
+	r := watched()
 	require.True(t, r.Playing)
 	require.Len(t, r.Sizes, 2, "both pictures were seen: %v", r.Log)
 	assert.Equal(t, 640, r.Sizes[0].Width)

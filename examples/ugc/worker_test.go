@@ -27,17 +27,14 @@ func TestAWorkerThatDiesLeavesNoHole(t *testing.T) {
 	s := startLadder(t)
 	testmedia.Publish(t.Context(), t, testmedia.Clip(t, source720), s.rtmp("/live/demo"))
 	s.live(t, "demo")
-	watched := make(chan browser.Report, 1)
-	go func() {
-		watched <- browser.Watch(t, s.url("/@demo"), browser.Options{
-			Observe: 35 * time.Second, Quality: []browser.Change{{After: 0, Value: "240p"}},
-		})
-	}()
+	watched := browser.Start(t, s.url("/@demo"), browser.Options{
+		Observe: 35 * time.Second, Quality: []browser.Change{{After: 0, Value: "240p"}},
+	})
 	time.Sleep(10 * time.Second)
 	signalWorker(t, syscall.SIGKILL)
 	time.Sleep(9 * time.Second)
 	signalWorker(t, syscall.SIGSTOP)
-	r := <-watched
+	r := watched()
 	t.Log(r.Summary())
 	last := r.Samples[len(r.Samples)-1]
 	assert.Equal(t, 240, last.Height)

@@ -131,9 +131,31 @@ type Range struct {
 // if the browser cannot be run.
 func Watch(t testing.TB, url string, o Options) Report {
 	t.Helper()
-	dir := require(t)
+	r, err := watch(t.Context(), require(t), url, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Start watches while the test does something else; the function it returns
+// waits for the report.
+func Start(t testing.TB, url string, o Options) (wait func() Report) {
+	t.Helper()
+	dir, done := require(t), make(chan Report, 1)
+	go func() {
+		r, err := watch(t.Context(), dir, url, o)
+		if err != nil {
+			t.Error(err)
+		}
+		done <- r
+	}()
+	return func() Report { return <-done }
+}
+
+func watch(ctx context.Context, dir, url string, o Options) (r Report, err error) {
 	o.defaults()
-	ctx, cancel := context.WithTimeout(t.Context(), o.Wait+o.Observe+time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, o.Wait+o.Observe+time.Minute)
 	defer cancel()
 	var out, complaint bytes.Buffer
 	cmd := exec.CommandContext(ctx, "node", o.args(dir, url)...)
@@ -142,13 +164,12 @@ func Watch(t testing.TB, url string, o Options) Report {
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("browser: watch %s: %v\n%s", url, err, complaint.String())
+		return r, fmt.Errorf("browser: watch %s: %w\n%s", url, err, complaint.String())
 	}
-	var r Report
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
-		t.Fatalf("browser: watch %s: read the report: %v", url, err)
+		return r, fmt.Errorf("browser: watch %s: read the report: %w", url, err)
 	}
-	return r
+	return r, nil
 }
 
 // Reached reports whether the player was ever in a state.
