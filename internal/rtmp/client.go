@@ -54,7 +54,7 @@ type Client struct {
 func Dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Scheme != "rtmp" || u.Host == "" {
-		return nil, fmt.Errorf("rtmp: dial %q: want rtmp://host[:port]/app/name", rawURL)
+		return nil, errors.New("rtmp: dial: want rtmp://host[:port]/app/name") // the URL holds a key
 	}
 	host := u.Host
 	if u.Port() == "" {
