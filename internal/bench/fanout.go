@@ -11,7 +11,7 @@ import (
 const (
 	settleTime   = 2 * time.Second
 	fanoutWindow = 16 * time.Second // a whole clip: its halves differ in size
-	watchers     = 16               // players that measure, among those that discard
+	watchers     = 4                // players that measure, among those that discard: each wakes up for every packet
 	joins        = 12
 )
 
