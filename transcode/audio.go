@@ -87,18 +87,10 @@ func (a *audio) missing(p sluice.Packet) bool {
 
 func (a *audio) run(ctx context.Context) error {
 	defer a.close()
-	for {
-		it, ok, err := a.queue.pop(ctx)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return a.settle(ctx)
-		}
-		if err := a.packet(ctx, it); err != nil {
-			return err
-		}
+	if err := a.queue.each(ctx, a.packet); err != nil {
+		return err
 	}
+	return a.settle(ctx)
 }
 
 func (a *audio) close() {

@@ -133,6 +133,19 @@ func (q *queue) pop(ctx context.Context) (it item, ok bool, err error) {
 	}
 }
 
+// each hands every item to take, until the queue is closed and empty.
+func (q *queue) each(ctx context.Context, take func(context.Context, item) error) error {
+	for {
+		it, ok, err := q.pop(ctx)
+		if err != nil || !ok {
+			return err
+		}
+		if err := take(ctx, it); err != nil {
+			return err
+		}
+	}
+}
+
 // close lets pop end behind what is in the queue.
 func (q *queue) close() {
 	q.mu.Lock()

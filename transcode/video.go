@@ -112,7 +112,7 @@ func (v *video) makes(track uint32) bool {
 // neighbouring tracks.
 const trackSpan = 100
 
-func (v *video) run(ctx context.Context) (err error) {
+func (v *video) run(ctx context.Context) error {
 	for _, w := range v.workers {
 		v.o.spawn("encode", func() error { return w.run(ctx) })
 	}
@@ -122,18 +122,10 @@ func (v *video) run(ctx context.Context) (err error) {
 			close(w.tasks)
 		}
 	}()
-	for {
-		it, ok, err := v.queue.pop(ctx)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return v.settle(ctx)
-		}
-		if err := v.packet(ctx, it); err != nil {
-			return err
-		}
+	if err := v.queue.each(ctx, v.packet); err != nil {
+		return err
 	}
+	return v.settle(ctx)
 }
 
 func (v *video) closeAll() {
