@@ -18,8 +18,8 @@ func (s *setup) messages(at uint32) ([]byte, error) {
 	if len(s.tracks) == 0 {
 		return nil, nil
 	}
+	// Its time stamp is 0: FFmpeg takes a later one for the first of a text track.
 	m := metadata(s.tracks)
-	m.Time = at
 	return s.configs(chunk.Append(nil, m, outSize), at)
 }
 
