@@ -39,9 +39,10 @@ var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 // fields, then call Run. The zero value of each optional field works.
 type Server struct {
 	// RTMP is the address to listen on for RTMP, such as ":1935"; none if
-	// empty. RTMPS is one for RTMP over TLS; it needs a TLS with a certificate.
+	// empty. RTMPS is one for RTMP over TLS, such as ":443"; none if empty.
 	RTMP, RTMPS string
-	TLS         *tls.Config
+	// TLS is what RTMPS needs: at least a certificate.
+	TLS *tls.Config
 
 	// Authorize is asked before the protocol says yes. nil lets everybody
 	// publish, with the stream's name for a key: only for trying out.

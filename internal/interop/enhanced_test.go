@@ -63,7 +63,7 @@ func TestFFmpegEnhanced(t *testing.T) {
 	}{
 		"hevc": {"hevc", `CODECS="hvc1.1.6.L60.90,mp4a.40.2"`, []string{"-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", "log-level=error:keyint=50:open-gop=0:bframes=3"}},
 		"av1":  {"av1", `CODECS="av01.0.00M.08,mp4a.40.2"`, []string{"-c:v", "libsvtav1", "-preset", "12", "-g", "50"}},
-		"vp9":  {"vp9", `CODECS="vp09.00.10.08,mp4a.40.2"`, []string{"-c:v", "libvpx-vp9", "-cpu-used", "8", "-deadline", "realtime", "-g", "50"}},
+		"vp9":  {"vp9", `CODECS="vp09.00.11.08,mp4a.40.2"`, []string{"-c:v", "libvpx-vp9", "-cpu-used", "8", "-deadline", "realtime", "-g", "50"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
