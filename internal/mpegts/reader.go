@@ -132,16 +132,10 @@ func (r *Reader) ReadPacket(ctx context.Context) (sluice.Packet, error) {
 			return sluice.Packet{}, r.err
 		}
 		r.queue, r.done = r.queue[:0], 0
-		b, ok := r.cut()
-		switch {
-		case ok:
+		if b, ok := r.cut(); ok {
 			r.packet(b)
-		case r.ended:
-			r.tracks = r.known
-		default:
-			if err := r.fill(ctx); err != nil {
-				return sluice.Packet{}, err
-			}
+		} else if err := r.fill(ctx); err != nil {
+			return sluice.Packet{}, err
 		}
 	}
 	q := r.queue[r.done]
@@ -160,6 +154,9 @@ func (r *Reader) fail(err error) {
 
 // fill takes more bytes from the pump.
 func (r *Reader) fill(ctx context.Context) error {
+	if r.err != nil { // what cut found
+		return nil
+	}
 	c, err := r.pump.next(ctx)
 	if err != nil {
 		return err
