@@ -425,8 +425,8 @@ func TestRefused(t *testing.T) {
 			p[3] |= 0x80
 		}
 	}
-	mpeg2 := append([]byte{0}, section(tablePAT, 1, 0, func(b []byte) []byte { return append(b, 0, 1, 0xf0, 0) })...)
-	table := append([]byte{0}, section(tablePMT, 1, 0, func(b []byte) []byte {
+	mpeg2 := append([]byte{0}, section(tablePAT, 0, func(b []byte) []byte { return append(b, 0, 1, 0xf0, 0) })...)
+	table := append([]byte{0}, section(tablePMT, 0, func(b []byte) []byte {
 		return append(b, 0xe1, 0, 0xf0, 0, 0x02, 0xe1, 0, 0xf0, 0)
 	})...)
 	var w Writer
@@ -479,7 +479,7 @@ func TestSeveralPrograms(t *testing.T) {
 	var d demux
 	d.r = &Reader{cfg: Config{Log: slog.New(slog.DiscardHandler)}}
 	pat := func(programs ...byte) {
-		d.programs(section(tablePAT, 1, 0, func(b []byte) []byte {
+		d.programs(section(tablePAT, 0, func(b []byte) []byte {
 			for _, n := range programs {
 				b = append(b, 0, n, 0xe0, 0x20+n)
 			}
