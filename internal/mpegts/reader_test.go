@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -106,8 +105,7 @@ func TestThereAndBack(t *testing.T) {
 
 // A unit that says its length, or is followed by the next, is out at once.
 func TestUnitsComeOutWhenComplete(t *testing.T) {
-	r := NewReader(strings.NewReader(""), Config{})
-	defer r.Close()
+	r := newReader(Config{})
 	var out bytes.Buffer
 	w, err := NewWriter(&out, madeTracks, began)
 	require.NoError(t, err)
@@ -130,8 +128,7 @@ func TestStuffingEndsUnits(t *testing.T) {
 	b, err := os.ReadFile(encode(t, args(in(picture), "-c:v libx264 -preset veryfast -g 25 -pix_fmt yuv420p")...))
 	require.NoError(t, err)
 	packets := split(b)
-	r := NewReader(strings.NewReader(""), Config{})
-	defer r.Close()
+	r := newReader(Config{})
 	atOnce, late := 0, 0
 	for i, p := range packets {
 		before := len(r.queue)
@@ -163,8 +160,7 @@ func TestStuffingIsNoEnd(t *testing.T) {
 		}
 		return append(appendStamp([]byte{0, 0, 1, idVideo, 0, 0, 0x80, 0x80, 5}, 2, int64(n)*3600), unit...)
 	}
-	r := NewReader(strings.NewReader(""), Config{})
-	defer r.Close()
+	r := newReader(Config{})
 	w, err := NewWriter(io.Discard, []*sluice.Track{video}, began)
 	require.NoError(t, err)
 	require.NoError(t, w.tables())
@@ -391,8 +387,7 @@ func TestParameterChange(t *testing.T) {
 // Tracks keep their IDs, those that go away leave Tracks.
 func TestMapChanges(t *testing.T) {
 	v, a, a2 := elementary{kind: typeH264, pid: 0x100}, elementary{kind: typeAAC, pid: 0x101}, elementary{kind: typeAAC, pid: 0x102}
-	r := NewReader(strings.NewReader(""), Config{})
-	defer r.Close()
+	r := newReader(Config{})
 	ids := func(list ...elementary) (out []uint32) {
 		r.replace(r.usable(list))
 		for _, s := range r.streams {
@@ -476,8 +471,7 @@ func TestTooLarge(t *testing.T) {
 
 // The first program is read, and stays so as long as it is there.
 func TestSeveralPrograms(t *testing.T) {
-	var d demux
-	d.r = &Reader{cfg: Config{Log: slog.New(slog.DiscardHandler)}}
+	d := &newReader(Config{}).demux
 	pat := func(programs ...byte) {
 		d.programs(section(tablePAT, 0, func(b []byte) []byte {
 			for _, n := range programs {
@@ -508,7 +502,7 @@ func TestFramesAcrossPES(t *testing.T) {
 		stream, err = codec.AppendADTS(stream, []byte{0x11, 0x90}, f)
 		require.NoError(t, err)
 	}
-	d := demux{r: &Reader{cfg: Config{Log: slog.New(slog.DiscardHandler)}}}
+	d := &newReader(Config{}).demux
 	s := newStream(elementary{kind: typeAAC}, codecOf(elementary{kind: typeAAC}))
 	first := true
 	for len(stream) > 0 {
@@ -532,13 +526,29 @@ func TestGarbageAmongFrames(t *testing.T) {
 		require.NoError(t, err)
 		return b
 	}
-	d := demux{r: &Reader{cfg: Config{Log: slog.New(slog.DiscardHandler)}}}
+	d := &newReader(Config{}).demux
 	s := newStream(elementary{kind: typeAAC}, codecOf(elementary{kind: typeAAC}))
 	b := frame([]byte{0xff, 0xf1, 0x4c, 0x80, 0x01, 0x3f, 0xfc, 1, 2, 3, 4, 5, 6, 7, 8})
 	b = frame(append(frame(b), "garbage"...))
 	d.sounds(s, pesHeader{timed: true, pts: 1000}, b)
 	require.Len(t, media(packetsOf(d.r.queue)), 4, "one is what the header at the start says")
 	require.Equal(t, uint64(2), d.counters.unusable.Load())
+}
+
+// A track whose parameter sets came with a picture that has no time is
+// announced with the next that has one.
+func TestTrackOfUntimedPicture(t *testing.T) {
+	video := sluicetest.Video(1)
+	key, err := codec.AppendAnnexB(nil, video, []byte{0, 0, 0, 2, 0x65, 1}, true)
+	require.NoError(t, err)
+	d := &newReader(Config{}).demux
+	s := newStream(elementary{kind: typeH264}, codecOf(elementary{kind: typeH264}))
+	s.id = 1
+	d.picture(s, pesHeader{}, key)
+	require.Empty(t, d.r.queue)
+	d.picture(s, pesHeader{timed: true, dts: 5, pts: 5}, []byte{0, 0, 1, 0x41, 1})
+	require.Len(t, d.r.queue, 2)
+	require.Equal(t, video.Config, d.r.queue[0].Track.Config)
 }
 
 func TestClose(t *testing.T) {
