@@ -22,6 +22,7 @@ type stream struct {
 	track *sluice.Track
 	next  *sluice.Track // of a unit that could not be given out
 	gap   bool          // something is missing before the next packet
+	told  bool          // that units are not usable
 	link  link
 
 	buf  []byte // the PES packet so far, header included
@@ -231,5 +232,8 @@ func (d *demux) unusable(s *stream, err error) {
 	if d.counters.unusable.Add(1); s.track != nil {
 		s.gap = true
 	}
-	d.r.cfg.Log.Debug("mpegts: unit dropped", "pid", s.es.pid, "codec", s.codec.name, "error", err)
+	if !s.told {
+		s.told = true
+		d.r.complain("unit dropped; more of this stream are only counted", "pid", s.es.pid, "codec", s.codec.name, "error", err)
+	}
 }
