@@ -379,3 +379,38 @@ func TestMultitrackTracksAreRenditions(t *testing.T) {
 	}
 	require.Equal(t, map[uint32]string{2: "48000 2", 4: "48000 1", 6: "44100 2"}, got)
 }
+
+// Frames of Opus say their duration themselves: they keep the distance that
+// their time stamps have.
+func TestOpusKeepsItsPace(t *testing.T) {
+	r := serve(t, &Server{})
+	c, err := rtmp.Dial(t.Context(), "rtmp://"+r.RTMPAddr().String()+"/live/demo", rtmp.Config{})
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.Publish(t.Context(), time.Unix(0, 0)))
+	opus, err := codec.Opus(codec.OpusHead{Channels: 2})
+	require.NoError(t, err)
+	track := *opus
+	track.ID = 2
+	require.NoError(t, c.Describe(t.Context(), []*sluice.Track{&track}))
+	for n := range int64(100) {
+		require.NoError(t, c.WritePacket(t.Context(), sluice.Packet{Track: &track, DTS: n * 960, PTS: n * 960, Key: true, Data: []byte{0xfc, byte(n)}}))
+	}
+	src := (<-r.streams).Subscribe(sluice.Subscription{Start: sluice.StartSegment})
+	defer src.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var last sluice.Packet
+	for n := 0; n < 90; {
+		p, err := src.ReadPacket(ctx)
+		require.NoError(t, err)
+		if p.Data == nil {
+			continue
+		}
+		if last.Data != nil {
+			require.EqualValues(t, 960, p.DTS-last.DTS, "frame %d", n)
+			require.EqualValues(t, 960, p.Dur, "frame %d", n)
+		}
+		last, n = p, n+1
+	}
+}
