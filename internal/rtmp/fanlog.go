@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sluice-live/sluice"
-	"github.com/sluice-live/sluice/internal/rtmp/chunk"
 )
 
 // block is one packet cut into chunks, shared by all players.
@@ -16,32 +15,7 @@ type block struct {
 	total uint64 // bytes in all blocks before it
 	at    time.Time
 	time  uint32 // RTMP time stamp
-	start *setup // if not nil a player may begin here, and needs this before
-}
-
-// setup is what a decoder has to be told before it begins.
-type setup struct {
-	tracks []*sluice.Track
-}
-
-// messages returns onMetaData and the configurations, with time stamp at.
-func (s *setup) messages(at uint32) ([]byte, error) {
-	if len(s.tracks) == 0 {
-		return nil, nil
-	}
-	m := metadata(s.tracks)
-	m.Time = at
-	b := chunk.Append(nil, m, outSize)
-	for _, t := range s.tracks {
-		m, ok, err := config(t, at)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			b = chunk.Append(b, m, outSize)
-		}
-	}
-	return b, nil
+	start *mux   // if not nil a player may begin here, once it has been told of this one's tracks
 }
 
 // view is the state of a fanLog at one moment; its blocks do not change.
@@ -119,7 +93,13 @@ type pump struct {
 	log   *fanLog
 	began func() time.Time
 	mux   mux
-	setup *setup
+	setup *mux // mux as it was when its tracks last changed
+}
+
+// settle takes note of the mux's tracks.
+func (p *pump) settle() {
+	m := p.mux
+	p.setup = &m
 }
 
 // packet appends a packet, and before it what has changed of its track.
@@ -129,9 +109,9 @@ func (p *pump) packet(in sluice.Packet) error {
 	}
 	now := time.Now()
 	if p.mux.add(in.Track) {
-		p.setup = &setup{p.mux.tracks}
+		p.settle()
 		at, _ := p.mux.stamp(in)
-		b, err := p.setup.messages(at)
+		b, err := p.mux.describe(at)
 		if err != nil {
 			return fmt.Errorf("rtmp: fan-out: %w", err)
 		}

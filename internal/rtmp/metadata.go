@@ -75,5 +75,5 @@ func metadata(tracks []*sluice.Track) chunk.Message {
 		}
 	}
 	add("encoder", "Sluice")
-	return chunk.Message{ID: csStatus, Type: chunk.TypeDataAMF0, Stream: mediaStream, Data: amf.Append(nil, "onMetaData", o)}
+	return chunk.Message{ID: csStatus, Type: chunk.TypeDataAMF0, Data: amf.Append(nil, "onMetaData", o)}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/internal/rtmp/amf"
 	"github.com/sluice-live/sluice/internal/rtmp/chunk"
 	"github.com/sluice-live/sluice/internal/rtmp/flv"
 )
@@ -15,8 +16,10 @@ import (
 // mux turns packets into messages: RTMP carries one video and one audio track,
 // the first of each that it knows the codec of.
 type mux struct {
-	began  time.Time // time stamp 0; taken from the first packet if zero
-	tracks []*sluice.Track
+	began   time.Time // time stamp 0; taken from the first packet if zero
+	tracks  []*sluice.Track
+	publish bool   // to a server, which has to be told to keep the metadata
+	stream  uint32 // message stream
 }
 
 // add makes t known and reports whether players have to be told: it is new or
@@ -67,18 +70,44 @@ func (m *mux) stamp(p sluice.Packet) (uint32, int32) {
 }
 
 func header(t *sluice.Track, at uint32) chunk.Message {
-	m := chunk.Message{ID: csVideo, Type: chunk.TypeVideo, Stream: mediaStream, Time: at}
+	m := chunk.Message{ID: csVideo, Type: chunk.TypeVideo, Time: at}
 	if t.Kind == sluice.Audio {
 		m.ID, m.Type = csAudio, chunk.TypeAudio
 	}
 	return m
 }
 
+// describe returns what a decoder has to be told before it begins: onMetaData
+// and the configurations, with time stamp at.
+func (m *mux) describe(at uint32) ([]byte, error) {
+	if len(m.tracks) == 0 {
+		return nil, nil
+	}
+	all := []chunk.Message{metadata(m.tracks)}
+	if m.publish {
+		all[0].Data = append(amf.Append(nil, "@setDataFrame"), all[0].Data...)
+	}
+	all[0].Time = at
+	for _, t := range m.tracks {
+		c, ok, err := config(t, at)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			all = append(all, c)
+		}
+	}
+	for i := range all {
+		all[i].Stream = m.stream
+	}
+	return coded(all...), nil
+}
+
 // cut returns the packet's chunks, which refer to its Data.
 func (m *mux) cut(p sluice.Packet) [][]byte {
 	at, cts := m.stamp(p)
 	msg := header(p.Track, at)
-	msg.Data = p.Data
+	msg.Stream, msg.Data = m.stream, p.Data
 	return chunk.Cut(msg, codecFor(p.Track).head(p.Track, flv.Frame, p.Key, cts), outSize)
 }
 
