@@ -100,12 +100,12 @@ func (o *outlet) sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // fan returns what publishes to the RTMP connections of a kind.
-func (o *outlet) fan(key fanKey, make func() *rtmp.Fanout) *sharedFan {
+func (o *outlet) fan(key fanKey, create func() *rtmp.Fanout) *sharedFan {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f := o.fans[key]
 	if f == nil {
-		f = &sharedFan{Fanout: make()}
+		f = &sharedFan{Fanout: create()}
 		o.fans[key] = f
 	}
 	f.users++

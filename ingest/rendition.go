@@ -109,7 +109,7 @@ func (s *selection) admit(p *sluice.Packet) bool {
 		k.id = p.Track.ID
 	}
 	carried := s.carries(p.Track)
-	if p.Data != nil && k.unusable.IsZero() && !(carried && s.wanted(p.Track)) {
+	if p.Data != nil && k.unusable.IsZero() && (!carried || !s.wanted(p.Track)) {
 		k.unusable, k.track = at, p.Track
 	}
 	if p.Track.ID != k.id || !carried {
