@@ -2,11 +2,13 @@ package rtmp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -48,11 +50,24 @@ type Client struct {
 	closed bool
 }
 
+// defaultPorts has the port of each scheme.
+var defaultPorts = map[string]string{"rtmp": "1935", "rtmps": "443"}
+
+// clientTLS returns the configuration for a connection to host.
+func (c Config) clientTLS(host string) *tls.Config {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.TLS != nil {
+		cfg = c.TLS.Clone()
+	}
+	setDefault(&cfg.ServerName, host)
+	return cfg
+}
+
 // maxRedirects bounds how many servers are asked one after the other.
 const maxRedirects = 5
 
-// Dial connects to the server of an rtmp:// URL, whose path is the application
-// and, behind its last slash, the stream's name, and to where that server
+// Dial connects to the server of an rtmp:// or rtmps:// URL, whose path is the
+// application and, behind its last slash, the stream's name, and to where that server
 // redirects. It is bounded by ctx and, for each server, cfg.HandshakeTimeout.
 func Dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
 	for range maxRedirects {
@@ -96,12 +111,12 @@ func redirected(from, to string) (string, error) {
 // dial connects to one server.
 func dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
 	u, err := url.Parse(rawURL)
-	if err != nil || u.Scheme != "rtmp" || u.Host == "" {
-		return nil, errors.New("rtmp: dial: want rtmp://host[:port]/app/name") // the URL holds a key
+	if err != nil || u.Host == "" || defaultPorts[u.Scheme] == "" {
+		return nil, errors.New("rtmp: dial: want rtmp://host[:port]/app/name, or rtmps") // the URL holds a key
 	}
 	host := u.Host
 	if u.Port() == "" {
-		host = net.JoinHostPort(u.Hostname(), "1935")
+		host = net.JoinHostPort(u.Hostname(), defaultPorts[u.Scheme])
 	}
 	cfg = cfg.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, cfg.HandshakeTimeout)
@@ -111,9 +126,12 @@ func dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("rtmp: dial %s: %w", host, err)
 	}
 	watch(nc, cfg.WriteTimeout)
+	if u.Scheme == "rtmps" {
+		nc = tls.Client(nc, cfg.clientTLS(u.Hostname()))
+	}
 	c := &Client{conn: newConn(nc, cfg)}
 	c.app, c.name = splitPath(u)
-	c.tcURL = "rtmp://" + u.Host + "/" + c.app
+	c.tcURL = u.Scheme + "://" + u.Host + "/" + c.app
 	if err := c.bounded(ctx, c.connect); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("rtmp: dial %s: %w", host, err)
@@ -152,16 +170,20 @@ func (c *Client) connect() error {
 		return err
 	}
 	c.letIn()
-	err := c.write(append(hello()[2:], call("connect", c.nextTx(), amf.Object{
+	err := c.write(append(hello()[2:], call("connect", c.nextTx(), append(amf.Object{
 		{Name: "app", Value: c.app},
 		{Name: "type", Value: "nonprivate"},
 		{Name: "flashVer", Value: "FMLE/3.0 (compatible; Sluice)"},
 		{Name: "tcUrl", Value: c.tcURL},
-	}))...)
+	}, ourCaps()...)))...)
 	if err != nil {
 		return err
 	}
-	_, err = c.await(c.tx)
+	res, err := c.await(c.tx)
+	for _, a := range res.args {
+		c.caps.read(amf.Members(a))
+	}
+	c.mux.many = c.cfg.Multitrack && c.caps.ex&capMultitrack != 0
 	return err
 }
 
@@ -283,7 +305,7 @@ func (c *Client) listen() {
 // Describe sends onMetaData of the tracks. WritePacket does it by itself for
 // tracks that it comes to know; telling of all at once spares players a guess.
 func (c *Client) Describe(ctx context.Context, tracks []*sluice.Track) error {
-	for _, t := range tracks {
+	for _, t := range everyonesFirst(tracks) {
 		c.mux.add(t)
 	}
 	if len(c.mux.tracks) == 0 {
@@ -293,7 +315,10 @@ func (c *Client) Describe(ctx context.Context, tracks []*sluice.Track) error {
 }
 
 func (c *Client) describe(ctx context.Context, at uint32) error {
-	b, err := c.mux.describe(at)
+	if err := c.caps.check(c.mux.tracks); err != nil {
+		return fmt.Errorf("rtmp: publish to %s: %w", remote(c.nc), err)
+	}
+	b, err := c.mux.setup().messages(at)
 	if err != nil {
 		return err
 	}
@@ -330,8 +355,7 @@ func (c *Client) send(ctx context.Context, bufs [][]byte) error {
 	gone := c.gone
 	c.mu.Unlock()
 	if gone == nil {
-		b := net.Buffers(bufs)
-		n, err := b.WriteTo(c.nc)
+		n, err := c.writeAll(bufs)
 		c.sent.Add(uint64(n))
 		if err == nil {
 			return nil
@@ -348,6 +372,17 @@ func (c *Client) send(ctx context.Context, bufs [][]byte) error {
 		return ctx.Err()
 	}
 	return fmt.Errorf("rtmp: publish to %s: %w", remote(c.nc), peerGone(gone))
+}
+
+// writeAll writes slices as one: with one system call if the connection is a
+// socket, else in one piece, so that TLS makes no record of each.
+func (c *Client) writeAll(bufs [][]byte) (int64, error) {
+	if _, ok := c.nc.(*net.TCPConn); ok {
+		b := net.Buffers(bufs)
+		return b.WriteTo(c.nc)
+	}
+	n, err := c.nc.Write(slices.Concat(bufs...))
+	return int64(n), err
 }
 
 // Play asks for the stream and returns it as a Source that owns the

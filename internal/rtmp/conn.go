@@ -52,6 +52,7 @@ type conn struct {
 	out  func([]byte) error // writes or queues whole messages; under wmu
 	deaf bool               // the peer took no reply
 	sent atomic.Uint64
+	caps caps // the peer's
 	// Of a player's or a target's packets.
 	blocks, missed atomic.Uint64
 

@@ -15,7 +15,8 @@ type block struct {
 	total uint64 // bytes in all blocks before it
 	at    time.Time
 	time  uint32 // RTMP time stamp
-	start *mux   // if not nil a player may begin here, once it has been told of this one's tracks
+	start *setup // if not nil a player may begin here, and needs this before
+	news  *setup // if not nil, what the block tells of
 }
 
 // view is the state of a fanLog at one moment; its blocks do not change.
@@ -93,13 +94,7 @@ type pump struct {
 	log   *fanLog
 	began func() time.Time
 	mux   mux
-	setup *mux // mux as it was when its tracks last changed
-}
-
-// settle takes note of the mux's tracks.
-func (p *pump) settle() {
-	m := p.mux
-	p.setup = &m
+	setup *setup
 }
 
 // packet appends a packet, and before it what has changed of its track.
@@ -109,13 +104,13 @@ func (p *pump) packet(in sluice.Packet) error {
 	}
 	now := time.Now()
 	if p.mux.add(in.Track) {
-		p.settle()
+		p.setup = p.mux.setup()
 		at, _ := p.mux.stamp(in)
-		b, err := p.mux.describe(at)
+		b, err := p.setup.messages(at)
 		if err != nil {
 			return fmt.Errorf("rtmp: fan-out: %w", err)
 		}
-		p.log.append(&block{bufs: [][]byte{b}, at: now, time: at})
+		p.log.append(&block{bufs: [][]byte{b}, at: now, time: at, news: p.setup})
 	}
 	if in.Data == nil || !p.mux.carries(in.Track) {
 		return nil

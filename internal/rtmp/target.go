@@ -16,9 +16,22 @@ func NewPushFanout(subscribe func() sluice.Source, began func() time.Time, strea
 	return &Fanout{
 		began:     began,
 		subscribe: subscribe,
+		tracks:    func() []*sluice.Track { return nil }, // no player asks
 		mux:       mux{publish: true, stream: stream},
 		cfg:       cfg.withDefaults(),
 	}
+}
+
+// Codecs returns the codecs of a kind that the server is known to take: those
+// of RTMP as it ever was, then those that it lists when connecting.
+func (c *Client) Codecs(kind sluice.Kind) (known []sluice.FourCC) {
+	for i := range codecs {
+		e := &codecs[i]
+		if e.kind == kind && e.carried() && (e.legacy != nil || c.caps.said && c.caps.takes(e)) {
+			known = append(known, e.codec)
+		}
+	}
+	return known
 }
 
 // MessageStream returns the message stream that the server gave out.
