@@ -16,18 +16,10 @@ import (
 
 // A protocol is a way to push.
 type protocol struct {
-	name         string
-	video, audio []sluice.FourCC // that it carries, the best first; nil: any
-	whole        bool            // it carries all renditions
-	// dial connects and asks for leave to publish, within ctx.
+	name string
+	// dial connects and asks for leave to publish, within ctx. Once it knows
+	// what the target takes, it has the delivery choose.
 	dial func(ctx context.Context, u *url.URL, f *delivery) (link, error)
-}
-
-func (p *protocol) codecs(k sluice.Kind) []sluice.FourCC {
-	if k == sluice.Video {
-		return p.video
-	}
-	return p.audio
 }
 
 // link is a connection to a target that has given leave to publish.
@@ -42,22 +34,18 @@ type link interface {
 // protocols are the ways to push, by the scheme of the URL.
 var protocols = map[string]*protocol{
 	"rtmp":  rtmpProtocol,
+	"rtmps": rtmpProtocol,
 	"http":  m4sProtocol,
 	"https": m4sProtocol,
 }
 
 var (
-	rtmpProtocol = &protocol{
-		name:  "rtmp",
-		video: []sluice.FourCC{sluice.AVC1},
-		audio: []sluice.FourCC{sluice.MP4A, sluice.MP3},
-		dial:  dialRTMP,
-	}
-	m4sProtocol = &protocol{name: "m4s", whole: true, dial: dialM4S}
+	rtmpProtocol = &protocol{name: "rtmp", dial: dialRTMP}
+	m4sProtocol  = &protocol{name: "m4s", dial: dialM4S}
 )
 
 // schemes lists what protocols knows, for those who typed something else.
-const schemes = "rtmp://host/app/key or http(s)://host/m4s/name"
+const schemes = "rtmp(s)://host/app/key or http(s)://host/m4s/name"
 
 // parse returns the target's URL and protocol. Its errors do not tell the key.
 func (t *Target) parse() (*url.URL, *protocol, error) {
@@ -91,7 +79,7 @@ func (t *Target) Check() error {
 // will ever: a soon retry changes nothing.
 func refuses(err error) bool {
 	var rtmpSays *rtmp.StatusError
-	return errors.As(err, &rtmpSays) || errors.Is(err, errCodec) || errors.Is(err, errTarget) ||
+	return errors.As(err, &rtmpSays) || errors.Is(err, rtmp.ErrCodec) || errors.Is(err, errCodec) || errors.Is(err, errTarget) ||
 		errors.Is(err, m4s.ErrDenied) || errors.Is(err, m4s.ErrNotFound) || errors.Is(err, m4s.ErrBusy) || errors.Is(err, m4s.ErrRemote)
 }
 
@@ -105,15 +93,19 @@ func dialRTMP(ctx context.Context, u *url.URL, f *delivery) (link, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Publish(ctx, time.Time{}); err != nil {
-		_ = c.Close() // it has just failed
+	err = f.choose(ctx, codecs{c.Codecs(sluice.Video), c.Codecs(sluice.Audio)})
+	if err == nil {
+		err = c.Publish(ctx, time.Time{})
+	}
+	if err != nil {
+		_ = c.Close() // it may have gone first
 		return nil, err
 	}
 	return rtmpLink{c}, nil
 }
 
 func (l rtmpLink) carry(ctx context.Context, f *delivery) error {
-	key := fanKey{rendition: f.target.Rendition, stream: l.MessageStream(), timeout: f.target.timeout()}
+	key := fanKey{rendition: f.target.Rendition, codecs: fmt.Sprint(f.codecs), stream: l.MessageStream(), timeout: f.target.timeout()}
 	if f.made != nil {
 		key.own = f
 	}
@@ -132,7 +124,7 @@ func (l rtmpLink) stats() linkStats {
 // m4sLink connects by itself, and again at once, so as to lose nothing.
 type m4sLink struct {
 	push *m4s.Push
-	src  atomic.Pointer[sluice.Subscriber] // nil where the stream is not sent as it is
+	sub  atomic.Pointer[sluice.Subscriber] // nil at first
 }
 
 func dialM4S(_ context.Context, u *url.URL, f *delivery) (link, error) {
@@ -141,10 +133,12 @@ func dialM4S(_ context.Context, u *url.URL, f *delivery) (link, error) {
 }
 
 func (l *m4sLink) carry(ctx context.Context, f *delivery) error {
-	src := f.open()
-	defer src.Close()
-	if sub, ok := src.(*sluice.Subscriber); ok {
-		l.src.Store(sub)
+	sub := f.outlet.stream.Subscribe(sluice.Subscription{Start: sluice.StartSegment})
+	defer sub.Close()
+	l.sub.Store(sub)
+	var src sluice.Source = sub
+	if r := f.target.Rendition; r != (Rendition{}) {
+		src = newSelection(sub, r, codecs{})
 	}
 	return l.push.Consume(ctx, src)
 }
@@ -152,7 +146,7 @@ func (l *m4sLink) carry(ctx context.Context, f *delivery) error {
 func (l *m4sLink) stats() linkStats {
 	st := l.push.Stats()
 	all := linkStats{connects: st.Connects, bytes: st.Bytes, packets: st.Packets, away: !st.Connected}
-	if sub := l.src.Load(); sub != nil {
+	if sub := l.sub.Load(); sub != nil {
 		all.dropped = sub.Dropped()
 	}
 	return all

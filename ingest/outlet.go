@@ -25,6 +25,7 @@ type outlet struct {
 // fanKey says what connections must have in common to share chunks.
 type fanKey struct {
 	rendition Rendition
+	codecs    string
 	stream    uint32 // message stream
 	timeout   time.Duration
 	own       *delivery // of a target that has its stream transformed
@@ -124,48 +125,49 @@ func (o *outlet) release(key fanKey) {
 
 // delivery is what one attempt of a target sends.
 type delivery struct {
-	target   *Target
-	outlet   *outlet
-	protocol *protocol
-	tracks   []*sluice.Track // chosen, as they go out
-	made     sluice.Source   // by the target's Transform; nil: it needs none
+	target *Target
+	outlet *outlet
+	codecs codecs          // that the target takes
+	tracks []*sluice.Track // chosen, as they go out
+	made   sluice.Source   // by the target's Transform; nil: it needs none
 }
 
-// begin waits until the stream has begun and it is known what of it goes out.
+// begin waits until the stream has begun.
 func (f *delivery) begin(ctx context.Context) error {
+	sub := f.outlet.stream.Subscribe(sluice.Subscription{})
+	defer sub.Close()
+	_, err := sub.ReadPacket(ctx)
+	return err
+}
+
+// choose waits until it is known what of the stream goes out to a target that
+// takes these codecs.
+func (f *delivery) choose(ctx context.Context, c codecs) error {
+	f.codecs = c
 	src := f.fresh()
-	err := f.settle(ctx, src)
+	err := src.settle(ctx)
+	f.tracks = src.out
 	src.Close()
 	if t := f.target.Transform; t == nil || !errors.Is(err, errCodec) {
 		return err
 	}
+	// Not bounded by ctx, which ends with the dialling.
 	sub := f.outlet.stream.Subscribe(sluice.Subscription{Start: sluice.StartSegment})
-	out, err := f.target.Transform.Transform(ctx, sub)
+	out, err := f.target.Transform.Transform(context.WithoutCancel(ctx), sub)
 	if err != nil {
 		sub.Close()
 		return err
 	}
-	f.made = newSelection(out, f.target.Rendition, f.protocol)
-	return f.settle(ctx, f.made)
-}
-
-func (f *delivery) settle(ctx context.Context, src sluice.Source) error {
-	s, ok := src.(*selection)
-	if !ok { // all of it
-		_, err := src.ReadPacket(ctx)
-		return err
-	}
-	err := s.settle(ctx)
-	f.tracks = s.out
+	src = newSelection(out, f.target.Rendition, c)
+	f.made = src
+	err = src.settle(ctx)
+	f.tracks = src.out
 	return err
 }
 
 // fresh returns a subscription from the newest key frame on.
-func (f *delivery) fresh() sluice.Source {
-	if f.protocol.whole && f.target.Rendition == (Rendition{}) {
-		return f.outlet.stream.Subscribe(sluice.Subscription{Start: sluice.StartSegment})
-	}
-	return newSelection(f.outlet.stream.Subscribe(sluice.Subscription{}), f.target.Rendition, f.protocol)
+func (f *delivery) fresh() *selection {
+	return newSelection(f.outlet.stream.Subscribe(sluice.Subscription{}), f.target.Rendition, f.codecs)
 }
 
 // open returns what is to be sent, which is to be closed.

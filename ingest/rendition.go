@@ -37,14 +37,24 @@ const lost = 3 * time.Second
 // errCodec says that a stream has nothing that a target takes.
 var errCodec = errors.New("the stream cannot be pushed there")
 
+// codecs are what a target takes, the best of each kind first; nil: any.
+type codecs struct{ video, audio []sluice.FourCC }
+
+func (c codecs) of(k sluice.Kind) []sluice.FourCC {
+	if k == sluice.Video {
+		return c.video
+	}
+	return c.audio
+}
+
 // selection is a Source of the best running video and audio track of src that
-// the protocol carries. It goes over to another at a key frame of it. What it
+// the target takes. It goes over to another at a key frame of it. What it
 // yields is always the same two tracks, with new parameters where there was a
 // change.
 type selection struct {
 	sluice.Source
 	rendition Rendition
-	protocol  *protocol
+	codecs    codecs
 
 	first, newest time.Time // media time
 	known         []known
@@ -67,8 +77,8 @@ type picked struct {
 	track    *sluice.Track // what came instead
 }
 
-func newSelection(src sluice.Source, r Rendition, p *protocol) *selection {
-	s := &selection{Source: src, rendition: r, protocol: p}
+func newSelection(src sluice.Source, r Rendition, c codecs) *selection {
+	s := &selection{Source: src, rendition: r, codecs: c}
 	for _, t := range src.Tracks() {
 		s.known = append(s.known, known{track: t})
 	}
@@ -171,7 +181,8 @@ func (s *selection) kind(k sluice.Kind) *picked {
 }
 
 func (s *selection) carries(t *sluice.Track) bool {
-	return s.protocol.codecs(t.Kind) == nil || slices.Contains(s.protocol.codecs(t.Kind), t.Codec)
+	list := s.codecs.of(t.Kind)
+	return list == nil || slices.Contains(list, t.Codec)
 }
 
 // best returns the track of a kind that should be taken, nil if there is none.
@@ -197,7 +208,7 @@ func (s *selection) wanted(t *sluice.Track) bool {
 
 func (s *selection) better(a, b *sluice.Track) bool {
 	if a.Kind == sluice.Audio {
-		codecs := s.protocol.codecs(sluice.Audio)
+		codecs := s.codecs.audio
 		return cmp.Or(
 			cmp.Compare(slices.Index(codecs, a.Codec), slices.Index(codecs, b.Codec)),
 			cmp.Compare(b.Bandwidth, a.Bandwidth),
@@ -230,7 +241,7 @@ func (s *selection) missing() error {
 			return fmt.Errorf("%w: it has no %s track of the ID asked for", errCodec, kind)
 		default:
 			return fmt.Errorf("%w: its %s is %s, and this target takes %s",
-				errCodec, kind, k.track.Codec, codecNames(s.protocol.codecs(kind)))
+				errCodec, kind, k.track.Codec, codecNames(s.codecs.of(kind)))
 		}
 	}
 	return nil

@@ -28,7 +28,7 @@ func coded(id uint32, codec sluice.FourCC, bandwidth int) *sluice.Track {
 
 // selected returns the tracks that go out, in order, with the time of each.
 func selected(t *testing.T, r Rendition, packets []sluice.Packet) (heights, codecs []string, times map[string][]time.Time, err error) {
-	s := newSelection(&sluicetest.Slice{Packets: packets}, r, rtmpProtocol)
+	s := newSelection(&sluicetest.Slice{Packets: packets}, r, legacyRTMP)
 	var last [3]*sluice.Track
 	times = make(map[string][]time.Time)
 	newest := make(map[uint32]int64)
@@ -56,6 +56,8 @@ func selected(t *testing.T, r Rendition, packets []sluice.Packet) (heights, code
 		times[p.Track.Kind.String()] = append(times[p.Track.Kind.String()], p.Track.Time(p.DTS))
 	}
 }
+
+var legacyRTMP = codecs{[]sluice.FourCC{sluice.AVC1}, []sluice.FourCC{sluice.MP4A, sluice.MP3}}
 
 func itoa(n int) string { return string(rune('0'+n/1000%10)) + string(rune('0'+n/100%10)) }
 
@@ -129,7 +131,7 @@ func TestRenditionSettles(t *testing.T) {
 		"nothing":        {[]*sluice.Track{coded(3, sluice.Opus, 0)}, 0, errCodec},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSelection(&sluicetest.Slice{Packets: sluicetest.Packets(6, c.tracks...)}, Rendition{}, rtmpProtocol)
+			s := newSelection(&sluicetest.Slice{Packets: sluicetest.Packets(6, c.tracks...)}, Rendition{}, legacyRTMP)
 			err := s.settle(t.Context())
 			if c.err != nil {
 				require.ErrorIs(t, err, c.err)
@@ -141,6 +143,6 @@ func TestRenditionSettles(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s := newSelection(&sluicetest.Slice{Block: true}, Rendition{}, rtmpProtocol)
+	s := newSelection(&sluicetest.Slice{Block: true}, Rendition{}, legacyRTMP)
 	require.ErrorIs(t, s.settle(ctx), context.Canceled)
 }

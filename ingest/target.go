@@ -127,12 +127,12 @@ func (t *Target) attempt(ctx context.Context, o *outlet) error {
 	if err != nil {
 		return err
 	}
-	f := &delivery{target: t, outlet: o, protocol: p}
+	f := &delivery{target: t, outlet: o}
 	defer f.close()
 	if err := f.begin(ctx); err != nil {
 		return err
 	}
-	l, err := f.dial(ctx, u)
+	l, err := t.dial(ctx, p, u, f)
 	if err != nil {
 		return err
 	}
@@ -144,11 +144,11 @@ func (t *Target) attempt(ctx context.Context, o *outlet) error {
 }
 
 // dial connects within the target's Timeout.
-func (f *delivery) dial(ctx context.Context, u *url.URL) (link, error) {
-	timeout := f.target.timeout()
+func (t *Target) dial(ctx context.Context, p *protocol, u *url.URL, f *delivery) (link, error) {
+	timeout := t.timeout()
 	dialling, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	l, err := f.protocol.dial(dialling, u, f)
+	l, err := p.dial(dialling, u, f)
 	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("ingest: push: no answer for %v: %w", timeout, err)
 	}

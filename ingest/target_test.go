@@ -403,24 +403,27 @@ var smallAVC = []byte("\x01\x64\x00\x16\xff\xe1\x00\x19" +
 	"\x01\x00\x06\x68\xeb\xe3\xcb\x22\xc0")
 
 func TestTargetRefusesCodec(t *testing.T) {
-	opus := sluicetest.Audio(2)
-	other := *opus
-	other.Codec = sluice.Opus
+	aac := sluicetest.Audio(2)
+	other := *aac
+	other.Codec = flac
 	l := newLive(t, sluicetest.Video(1), &other)
 	p := newPlatform(t, "")
 	target := quick(Push(p.url()))
 	l.push(t, target)
 	eventually(t, "refused", is(target, TargetRefused))
-	assert.Contains(t, target.Stats().Error, "its audio is Opus, and this target takes mp4a, .mp3")
+	assert.Contains(t, target.Stats().Error, "its audio is fLaC, and this target takes mp4a, .mp3")
 
 	helped := quick(Push(p.url()))
 	helped.Transform = sluice.TransformFunc(func(_ context.Context, src sluice.Source) (sluice.Source, error) {
-		return &relabelled{Source: src, from: &other, to: opus}, nil
+		return &relabelled{Source: src, from: &other, to: aac}, nil
 	})
 	l.push(t, helped)
 	eventually(t, "live", is(helped, TargetLive))
 	assert.Equal(t, sluice.MP4A, p.next(t, sluice.Audio).Track.Codec)
 }
+
+// flac is what no target takes.
+var flac = sluice.FourCC{'f', 'L', 'a', 'C'}
 
 // relabelled stands for a transcoder.
 type relabelled struct {
@@ -670,7 +673,7 @@ var errTest = errors.New("test")
 func TestTargetPanics(t *testing.T) {
 	l := newLive(t)
 	other := sluicetest.Audio(2)
-	other.Codec = sluice.Opus
+	other.Codec = flac
 	l.set(func() { l.other = []*sluice.Track{other} })
 	target := quick(Push(newPlatform(t, "").url()))
 	n := 0
