@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,6 +67,8 @@ type connection struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	input  *input
+
+	packets, bytes uint64 // read so far
 }
 
 func newBroadcast(name string, segment, grace time.Duration, at Position, save func(Position) error, log *slog.Logger) *Broadcast {
@@ -110,24 +113,29 @@ func (b *Broadcast) attach(ctx context.Context, in *input) (*connection, error) 
 }
 
 // feed reads an attached connection's source until it ends, and detaches it.
-func (b *Broadcast) feed(c *connection, src sluice.Source) error {
+// The error is the source's, nil at its end; ours says why we end it.
+func (b *Broadcast) feed(c *connection, src sluice.Source) (ours, err error) {
 	defer b.detach(c)
 	b.mu.Lock()
 	c.src = src
 	b.mu.Unlock()
 	for {
 		p, err := src.ReadPacket(c.ctx)
-		if err == io.EOF {
-			return nil
+		cause := context.Cause(c.ctx)
+		switch {
+		case cause != nil:
+			return cause, nil
+		case errors.Is(err, ErrLimit):
+			return err, nil
+		case err == io.EOF:
+			return nil, nil
+		case err != nil:
+			return nil, err
 		}
-		if err == nil {
-			err = b.write(c, p)
-		}
-		if err != nil {
-			if cause := context.Cause(c.ctx); cause != nil {
-				return cause
-			}
-			return err
+		c.packets++
+		c.bytes += uint64(len(p.Data))
+		if err := b.write(c, p); err != nil {
+			return cmp.Or(context.Cause(c.ctx), err), nil
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -45,7 +46,10 @@ func (e *encoder) connect(ctx context.Context, b *Broadcast) {
 		e.ended <- err
 		return
 	}
-	go func() { e.ended <- b.feed(c, e.src) }()
+	go func() {
+		ours, err := b.feed(c, e.src)
+		e.ended <- cmp.Or(ours, err)
+	}()
 }
 
 // send sends frames for a time, at their pace.

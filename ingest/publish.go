@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,44 +9,44 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-live/sluice/internal/rtmp"
+	"github.com/sluice-live/sluice"
 )
 
 const authorizeTimeout = 10 * time.Second
 
-// RTMP counts milliseconds in 32 bits.
-const (
-	rtmpScale = 1000
-	rtmpWrap  = 1 << 32
-)
+// publisher is an encoder's connection, whatever its protocol, that has asked
+// to publish. One of refuse and start is called, and after start, end.
+type publisher interface {
+	// refuse says why not, and hangs up.
+	refuse(reason error)
+	// start says yes. On an error it has hung up.
+	start(ctx context.Context) (sluice.Source, error)
+	// end hangs up; reason, if not nil, is ours and is told as far as the
+	// protocol can.
+	end(reason error)
+}
 
-// publish serves a publisher.
-func (s *Server) publish(ctx context.Context, c *rtmp.ServerConn, r *Request, log *slog.Logger) {
-	var pub *rtmp.Publisher
-	in := newInput(rtmpScale, rtmpWrap, func() hints {
-		m := pub.Metadata()
-		return hints{known: m.Known, video: m.HasVideo, audio: m.HasAudio, frameRate: m.FrameRate}
-	})
+// publish serves a publisher until it ends. Its source's positions count as in
+// says.
+func (s *Server) publish(ctx context.Context, r *Request, in *input, p publisher, log *slog.Logger) {
 	grant, b, conn, err := s.admit(ctx, r, in)
 	log = log.With("stream", grant.Stream)
 	if err != nil {
 		log.Warn("publisher refused", "error", err)
-		if err := c.Reject(err); err != nil {
-			log.Debug("refused publisher is gone", "error", err)
-		}
+		p.refuse(err)
 		return
 	}
-	if pub, err = c.Publish(ctx); err != nil {
+	src, err := p.start(ctx)
+	if err != nil {
 		b.detach(conn)
 		log.Info("publisher is gone before it began", "error", err)
 		return
 	}
-	defer func() { _ = pub.Close() }() // it may have gone first
-	log.Info("publishing", "app", c.App())
-	err = b.feed(conn, guard(pub, grant.Limits.or(s.Limits)))
-	st := pub.Stats()
-	log = log.With("bytes", st.Bytes, "packets", st.Packets, "unusable", st.Dropped)
-	if err != nil {
+	log.Info("publishing")
+	ours, err := b.feed(conn, guard(src, grant.Limits.or(s.Limits)))
+	p.end(ours)
+	log = log.With("bytes", conn.bytes, "packets", conn.packets)
+	if err = cmp.Or(ours, err); err != nil {
 		log.Warn("publisher ended", "error", err)
 		return
 	}

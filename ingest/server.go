@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"regexp"
 	"sync"
 	"time"
 
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/internal/access"
-	"github.com/sluice-live/sluice/internal/rtmp"
 )
 
 // Request is a wish to publish or to play, as the callbacks of a Server see it.
@@ -39,7 +37,8 @@ var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 // Server takes broadcasts in, and serves players on the same ports. Set the
 // fields, then call Run. The zero value of each optional field works.
 type Server struct {
-	// RTMP is the address to listen on for RTMP, such as ":1935".
+	// RTMP is the address to listen on for RTMP, such as ":1935"; none if
+	// empty.
 	RTMP string
 
 	// Authorize is asked before the protocol says yes. nil lets everybody
@@ -77,8 +76,10 @@ type Server struct {
 	live   broadcasts
 	fans   fanouts
 
-	mu       sync.Mutex
-	listener net.Listener
+	rtmp rtmpPort
+
+	listening sync.Mutex
+	ports     []port // that are open
 }
 
 func (s *Server) init() {
@@ -93,6 +94,7 @@ func (s *Server) init() {
 		setDefault(&s.Grace, 30*time.Second)
 		setDefault(&s.Drain, 5*time.Second)
 		setDefault(&s.MaxConns, 10000)
+		s.rtmp = rtmpPort{server: s, address: s.RTMP}
 		s.conns.log = s.Log
 		s.conns.max, s.conns.maxPerAddr = s.MaxConns, s.MaxConnsPerAddr
 	})
@@ -105,37 +107,45 @@ func setDefault[T comparable](p *T, v T) {
 	}
 }
 
-// Listen opens the server's port, so that its address is known before Run. Run
-// calls it.
-func (s *Server) Listen() error {
-	s.init()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.listener != nil {
-		return nil
-	}
-	if s.Broadcast == nil {
-		return errors.New("ingest: Server.Broadcast is not set: nobody would read the broadcasts")
-	}
-	if s.SegmentDur < time.Second {
-		return fmt.Errorf("ingest: segments of %v: the shortest that players take are of 1 s", s.SegmentDur)
-	}
-	l, err := net.Listen("tcp", s.RTMP)
-	if err != nil {
-		return fmt.Errorf("ingest: listen for RTMP (is another server on the port?): %w", err)
-	}
-	s.listener = l
-	return nil
+// port is one of the ways in.
+type port interface {
+	listen() error
+	// serve takes connections, each in a goroutine of wg, until close; ctx bounds them.
+	serve(ctx context.Context, wg *sync.WaitGroup) error
+	close()
 }
 
-// RTMPAddr returns the address that the server listens on; nil before Listen.
-func (s *Server) RTMPAddr() net.Addr {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.listener == nil {
+// Listen opens the server's ports, so that their addresses are known before
+// Run. Run calls it.
+func (s *Server) Listen() (err error) {
+	s.init()
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	switch {
+	case s.ports != nil:
 		return nil
+	case s.Broadcast == nil:
+		return errors.New("ingest: Server.Broadcast is not set: nobody would read the broadcasts")
+	case s.SegmentDur < time.Second:
+		return fmt.Errorf("ingest: segments of %v: the shortest that players take are of 1 s", s.SegmentDur)
 	}
-	return s.listener.Addr()
+	var ports []port
+	if s.RTMP != "" {
+		ports = append(ports, &s.rtmp)
+	}
+	if len(ports) == 0 {
+		return errors.New("ingest: no address to listen on: set Server.RTMP")
+	}
+	for i, p := range ports {
+		if err := p.listen(); err != nil {
+			for _, open := range ports[:i] {
+				open.close()
+			}
+			return err
+		}
+	}
+	s.ports = ports
+	return nil
 }
 
 // Run serves until ctx is done. Then it ends its broadcasts, lets readers and
@@ -147,11 +157,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	var wg sync.WaitGroup
-	defer context.AfterFunc(ctx, func() { s.listener.Close() })()
 	defer context.AfterFunc(work, s.conns.closeAll)()
-	err := s.conns.serve(work, s.listener, &wg, s.handle)
-	s.listener.Close()
+	var wg sync.WaitGroup // of connections
+	err := s.accept(ctx, work, &wg)
 	s.live.endAll()
 	done := make(chan struct{})
 	go func() {
@@ -167,26 +175,28 @@ func (s *Server) Run(ctx context.Context) error {
 		cancel()
 		<-done
 	}
+	return err
+}
+
+// accept takes connections on all ports until ctx is done, or one fails.
+func (s *Server) accept(ctx, work context.Context, wg *sync.WaitGroup) error {
+	closePorts := func() {
+		for _, p := range s.ports {
+			p.close()
+		}
+	}
+	defer context.AfterFunc(ctx, closePorts)()
+	failed := make(chan error, len(s.ports))
+	var accepting sync.WaitGroup
+	for _, p := range s.ports {
+		accepting.Go(func() {
+			failed <- p.serve(work, wg)
+			closePorts()
+		})
+	}
+	accepting.Wait()
 	if ctx.Err() != nil {
 		return nil
 	}
-	return fmt.Errorf("ingest: accept RTMP: %w", err)
-}
-
-// handle serves one connection.
-func (s *Server) handle(ctx context.Context, nc net.Conn) {
-	log := s.Log.With("remote", nc.RemoteAddr().String())
-	c, err := rtmp.Accept(ctx, nc, rtmp.Config{Log: log})
-	if err != nil {
-		s.conns.handshakeFailed()
-		log.Info("RTMP connection ended before it published or played", "error", err)
-		return
-	}
-	r := c.Request()
-	log = log.With("protocol", r.Protocol, "agent", r.Agent)
-	if c.Play() {
-		s.play(ctx, c, r, log)
-		return
-	}
-	s.publish(ctx, c, r, log)
+	return <-failed // the first
 }

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -419,19 +418,34 @@ func mutated(t *testing.T, seed uint64) (stats Stats) {
 	return stats
 }
 
-// Overlays that change reach the child.
+// Overlays that change reach the child, however late it is up: the source goes
+// on in step with what the child makes.
 func TestIsolatedOverlays(t *testing.T) {
 	t.Parallel()
-	in := clip(t, "-f lavfi -i color=black:s=160x90:r=25 -video_track_timescale 90000 -c:v libx264 -g 25 -t 4")
+	in := clip(t, "-f lavfi -i color=black:s=160x90:r=25 -video_track_timescale 90000 -c:v libx264 -g 25 -t 8")
 	o := new(Overlays)
-	i := Isolated{Ladder: Ladder{Renditions: tiny[:1], Overlays: o}}
-	var set atomic.Bool
-	w := watch(t, i, in, func(gone time.Duration) {
-		if gone > 1500*time.Millisecond && !set.Swap(true) {
+	src := &stepped{Slice: &sluicetest.Slice{Packets: in}, ahead: make(chan struct{}, 50)}
+	out, err := Isolated{Ladder: Ladder{Renditions: tiny[:1], Overlays: o}}.Transform(t.Context(), src)
+	require.NoError(t, err)
+	defer out.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var made []sluice.Packet
+	for {
+		p, err := out.ReadPacket(ctx)
+		if err == io.EOF {
+			break
+		}
+		require.NoError(t, err)
+		if p.Track.ID != 101 || p.Data == nil {
+			continue
+		}
+		if made = append(made, p); len(made) == 20 {
 			require.NoError(t, o.Set(Overlay{PNG: logoPNG(t), Size: 0.9, Anchor: Center}))
 		}
-	})
-	shows := decodeVideo(t, media(101, w.all))
+		<-src.ahead
+	}
+	shows := decodeVideo(t, made)
 	bright := func(s shown) (sum int) {
 		for _, y := range s.img.Y {
 			sum += int(y)
@@ -439,6 +453,22 @@ func TestIsolatedOverlays(t *testing.T) {
 		return sum
 	}
 	assert.Greater(t, bright(shows[len(shows)-1]), bright(shows[10])*3/2)
+}
+
+// stepped is a source that waits while as many packets as ahead holds have been
+// read and not been taken from it.
+type stepped struct {
+	*sluicetest.Slice
+	ahead chan struct{}
+}
+
+func (s *stepped) ReadPacket(ctx context.Context) (sluice.Packet, error) {
+	select {
+	case s.ahead <- struct{}{}:
+		return s.Slice.ReadPacket(ctx)
+	case <-ctx.Done():
+		return sluice.Packet{}, ctx.Err()
+	}
 }
 
 // An encoder that begins to send another size, another codec of sound, in an era

@@ -85,6 +85,16 @@ func (p *Publisher) Metadata() Metadata {
 	return p.meta
 }
 
+// End tells a publisher why it may not go on, waits up to a second for it to
+// hang up, and closes the connection. It is not for use while a packet is read.
+func (p *Publisher) End(reason error) error {
+	err := p.write(onStatus(p.stream, "error", "NetStream.Publish.Denied", explain(reason)))
+	if err == nil {
+		p.linger()
+	}
+	return errors.Join(err, p.Close())
+}
+
 // Tracks implements sluice.Source.
 func (p *Publisher) Tracks() []*sluice.Track { return p.tracks }
 

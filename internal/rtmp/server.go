@@ -214,12 +214,16 @@ const (
 	lingerBytes = 1 << 20
 )
 
+// explain is an error's text as far as a peer shall see it.
+func explain(reason error) string {
+	text := []rune(reason.Error())
+	return string(text[:min(len(text), 500)])
+}
+
 // Reject tells the client why it may not, with the error's text, waits up to a
 // second for it to hang up, and closes the connection.
 func (c *ServerConn) Reject(reason error) error {
-	text := []rune(reason.Error())
-	text = text[:min(len(text), 500)]
-	err := c.write(onStatus(c.stream, "error", c.refusal(reason), string(text)))
+	err := c.write(onStatus(c.stream, "error", c.refusal(reason), explain(reason)))
 	if err == nil {
 		c.linger()
 	}
