@@ -33,13 +33,15 @@ type codecEntry struct {
 	kind   webrtc.RTPCodecType
 	mime   string
 	rate   uint32
-	fmtp   []string // each profile that is taken
-	single bool     // every packet is a frame
+	single bool // every packet is a frame
+	// takes says which parameters of the codec are taken; nil: all.
+	takes func(fmtp string) bool
 	// unpacker begins with the fmtp that the sender gave.
 	unpacker func(fmtp string) unpacker
 	// The way out: pack cuts frames, made ready by frame (nil: as they are).
 	pack  func() rtp.Payloader
 	frame func(t *sluice.Track, p sluice.Packet) ([]byte, error)
+	fmtp  func(t *sluice.Track) (string, error) // nil: none
 }
 
 // codecs is the only place that tells codecs apart, in the order in which they
@@ -47,33 +49,24 @@ type codecEntry struct {
 var codecs = []codecEntry{
 	{
 		name: "H.264", codec: sluice.AVC1, kind: webrtc.RTPCodecTypeVideo, mime: webrtc.MimeTypeH264, rate: 90000,
-		fmtp: []string{
-			h264Format("42e01f", 1), h264Format("42001f", 1), h264Format("4d001f", 1), h264Format("64001f", 1),
-			h264Format("42e01f", 0), h264Format("42001f", 0), h264Format("4d001f", 0), h264Format("64001f", 0),
-		},
-		unpacker: newH264, pack: packH264, frame: h264Frame,
+		takes: h264Takes, unpacker: newH264, pack: packH264, frame: h264Frame, fmtp: h264Format,
 	},
 	{
 		name: "VP8", codec: sluice.VP08, kind: webrtc.RTPCodecTypeVideo, mime: webrtc.MimeTypeVP8, rate: 90000,
-		fmtp: []string{""}, unpacker: newVP8, pack: packVP8,
+		unpacker: newVP8, pack: packVP8,
 	},
 	{
 		name: "VP9", codec: sluice.VP09, kind: webrtc.RTPCodecTypeVideo, mime: webrtc.MimeTypeVP9, rate: 90000,
-		fmtp: []string{"profile-id=0", "profile-id=2"}, unpacker: newVP9, pack: packVP9,
+		takes: vp9Takes, unpacker: newVP9, pack: packVP9, fmtp: vp9Format,
 	},
 	{
 		name: "AV1", codec: sluice.AV01, kind: webrtc.RTPCodecTypeVideo, mime: webrtc.MimeTypeAV1, rate: 90000,
-		fmtp: []string{"", "profile=0"}, unpacker: newAV1, pack: packAV1,
+		unpacker: newAV1, pack: packAV1,
 	},
 	{
-		name: "Opus", codec: sluice.Opus, kind: webrtc.RTPCodecTypeAudio, mime: webrtc.MimeTypeOpus, rate: 48000,
-		fmtp: []string{"minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"}, single: true,
-		unpacker: newOpus, pack: packOpus,
+		name: "Opus", codec: sluice.Opus, kind: webrtc.RTPCodecTypeAudio, mime: webrtc.MimeTypeOpus, rate: 48000, single: true,
+		unpacker: newOpus, pack: packOpus, fmtp: opusFormat,
 	},
-}
-
-func h264Format(profile string, mode int) string {
-	return fmt.Sprintf("level-asymmetry-allowed=1;packetization-mode=%d;profile-level-id=%s", mode, profile)
 }
 
 // codecByMIME finds the codec that SDP calls so, nil if it is none of ours.
@@ -110,8 +103,12 @@ func carried(kind webrtc.RTPCodecType) string {
 	return strings.Join(names, ", ")
 }
 
-// firstPayloadType is that of the first codec; the odd ones behind are RTX.
-const firstPayloadType = 96
+// format is a codec as an offer numbers it.
+type format struct {
+	*codecEntry
+	payload, rtx uint8 // payload types; rtx is 0 where there is none
+	fmtp         string
+}
 
 var (
 	videoFeedback = []webrtc.RTCPFeedback{
@@ -120,30 +117,30 @@ var (
 	audioFeedback = []webrtc.RTCPFeedback{{Type: "nack"}, {Type: webrtc.TypeRTCPFBTransportCC}}
 )
 
-// register tells an engine of a codec, from payload type pt on, and returns
-// the next free one.
-func (c *codecEntry) register(m *webrtc.MediaEngine, pt webrtc.PayloadType) (webrtc.PayloadType, error) {
-	for _, fmtp := range c.fmtp {
-		p := webrtc.RTPCodecParameters{
-			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: c.mime, ClockRate: c.rate, SDPFmtpLine: fmtp, RTCPFeedback: audioFeedback},
-			PayloadType:        pt,
-		}
-		if c.kind == webrtc.RTPCodecTypeAudio {
-			p.Channels = 2
-		} else {
-			p.RTCPFeedback = videoFeedback
-			rtx := webrtc.RTPCodecParameters{
-				RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: c.rate, SDPFmtpLine: fmt.Sprintf("apt=%d", pt)},
-				PayloadType:        pt + 1,
-			}
-			if err := m.RegisterCodec(rtx, c.kind); err != nil {
-				return 0, err
-			}
-		}
-		if err := m.RegisterCodec(p, c.kind); err != nil {
-			return 0, err
-		}
-		pt += 2
+// register tells an engine of the format.
+func (f format) register(m *webrtc.MediaEngine) error {
+	p := webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: f.mime, ClockRate: f.rate, SDPFmtpLine: f.fmtp, RTCPFeedback: videoFeedback},
+		PayloadType:        webrtc.PayloadType(f.payload),
 	}
-	return pt, nil
+	if f.kind == webrtc.RTPCodecTypeAudio {
+		p.Channels, p.RTCPFeedback = 2, audioFeedback
+	}
+	if err := m.RegisterCodec(p, f.kind); err != nil || f.rtx == 0 {
+		return err
+	}
+	return m.RegisterCodec(webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: f.rate, SDPFmtpLine: fmt.Sprintf("apt=%d", f.payload)},
+		PayloadType:        webrtc.PayloadType(f.rtx),
+	}, f.kind)
+}
+
+// fmtpParam finds a parameter in a line like "a=1;b=2".
+func fmtpParam(fmtp, name string) string {
+	for p := range strings.SplitSeq(fmtp, ";") {
+		if n, value, _ := strings.Cut(strings.TrimSpace(p), "="); strings.EqualFold(n, name) {
+			return value
+		}
+	}
+	return ""
 }

@@ -36,26 +36,20 @@ type h264 struct {
 
 func newH264(fmtp string) unpacker {
 	u := &h264{}
-	for param := range strings.SplitSeq(fmtp, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(param), "=")
-		if !strings.EqualFold(name, "sprop-parameter-sets") {
+	var sps, pps [][]byte
+	for set := range strings.SplitSeq(fmtpParam(fmtp, "sprop-parameter-sets"), ",") {
+		b, err := base64.StdEncoding.DecodeString(set)
+		if err != nil || len(b) == 0 {
 			continue
 		}
-		var sps, pps [][]byte
-		for set := range strings.SplitSeq(value, ",") {
-			b, err := base64.StdEncoding.DecodeString(set)
-			if err != nil || len(b) == 0 {
-				continue
-			}
-			switch b[0] & 31 {
-			case h264SPS:
-				sps = append(sps, b)
-			case h264PPS:
-				pps = append(pps, b)
-			}
+		switch b[0] & 31 {
+		case h264SPS:
+			sps = append(sps, b)
+		case h264PPS:
+			pps = append(pps, b)
 		}
-		u.parameters(sps, pps)
 	}
+	u.parameters(sps, pps)
 	return u
 }
 
@@ -164,6 +158,25 @@ func h264Aggregate(units [][]byte, p []byte) ([][]byte, error) {
 		p = p[2+n:]
 	}
 	return units, nil
+}
+
+// h264Takes refuses interleaved packets, mode 2, which nobody sends.
+func h264Takes(fmtp string) bool { return fmtpParam(fmtp, "packetization-mode") != "2" }
+
+// h264Format offers the constrained profile that browsers know for the track's.
+func h264Format(t *sluice.Track) (string, error) {
+	record, err := codec.AVCConfig(t)
+	if err != nil {
+		return "", err
+	}
+	if len(record) < 4 {
+		return "", fmt.Errorf("rtc: H.264 configuration of track %d: %w", t.ID, ErrMedia)
+	}
+	profile := [3]byte{record[1], 0, record[3]}
+	if profile[0] == 66 {
+		profile[1] = 0xe0
+	}
+	return fmt.Sprintf("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=%x", profile), nil
 }
 
 func packH264() rtp.Payloader { return &rtpcodecs.H264Payloader{} }

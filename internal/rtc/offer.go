@@ -3,6 +3,7 @@ package rtc
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pion/sdp/v3"
@@ -13,6 +14,7 @@ import (
 const (
 	maxOffer    = 64 << 10
 	maxSections = 8
+	maxFormats  = 32 // of ours in a section
 )
 
 // Offer is an SDP offer that has been looked through.
@@ -23,8 +25,9 @@ type Offer struct {
 	// hinder UDP.
 	TCPOnly bool
 
-	text   string
-	layers int // of simulcast, 0 without
+	text    string
+	formats []format // that are ours
+	layers  int      // of simulcast, 0 without
 }
 
 // ParseOffer checks an offer: that it is SDP, and that it sends at least one
@@ -74,14 +77,11 @@ func (o *Offer) section(m *sdp.MediaDescription) error {
 			return nil
 		}
 	}
-	names := codecNames(m)
-	ours := slices.ContainsFunc(names, func(name string) bool {
-		c := codecByMIME(m.MediaName.Media + "/" + name)
-		return c != nil && c.kind == kind
-	})
-	if !ours {
+	ours, names := formatsOf(m, kind)
+	if len(ours) == 0 {
 		return fmt.Errorf("rtc: %s in %s: %w: offer %s", m.MediaName.Media, strings.Join(names, ", "), ErrCodec, carried(kind))
 	}
+	o.formats = append(o.formats, ours...)
 	if kind == webrtc.RTPCodecTypeAudio {
 		o.Audio = true
 		return nil
@@ -93,19 +93,36 @@ func (o *Offer) section(m *sdp.MediaDescription) error {
 	return nil
 }
 
-// codecNames returns the encodings of a section, each once.
-func codecNames(m *sdp.MediaDescription) (names []string) {
-	for _, a := range m.Attributes {
-		if a.Key != "rtpmap" {
-			continue
-		}
-		_, encoding, _ := strings.Cut(a.Value, " ")
-		name, _, _ := strings.Cut(encoding, "/")
-		if !slices.Contains(names, name) && len(names) < 32 {
-			names = append(names, name)
+// formatsOf returns the formats of a section that are ours, and the names of
+// all its encodings, each once.
+func formatsOf(m *sdp.MediaDescription, kind webrtc.RTPCodecType) (ours []format, names []string) {
+	fmtp, rtx := make(map[uint8]string), make(map[uint8]uint8)
+	each := func(key string, f func(payload uint8, value string)) {
+		for _, a := range m.Attributes {
+			number, value, _ := strings.Cut(a.Value, " ")
+			if n, err := strconv.ParseUint(number, 10, 7); a.Key == key && err == nil {
+				f(uint8(n), value)
+			}
 		}
 	}
-	return names
+	each("fmtp", func(payload uint8, value string) {
+		fmtp[payload] = value
+		if of, err := strconv.ParseUint(fmtpParam(value, "apt"), 10, 7); err == nil {
+			rtx[uint8(of)] = payload
+		}
+	})
+	each("rtpmap", func(payload uint8, value string) {
+		name, _, _ := strings.Cut(value, "/")
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		c := codecByMIME(m.MediaName.Media + "/" + name)
+		if c == nil || c.kind != kind || len(ours) == maxFormats || c.takes != nil && !c.takes(fmtp[payload]) {
+			return
+		}
+		ours = append(ours, format{codecEntry: c, payload: payload, rtx: rtx[payload], fmtp: fmtp[payload]})
+	})
+	return ours, names[:min(len(names), 24)]
 }
 
 // countLayers reads "send f;h;q recv …" (RFC 8853).

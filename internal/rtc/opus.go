@@ -35,4 +35,8 @@ func (o *opus) unpack(payloads [][]byte) (unit, error) {
 	return unit{whole: true, data: payloads[0], key: true, track: o.track}, nil
 }
 
+func opusFormat(*sluice.Track) (string, error) {
+	return "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1", nil
+}
+
 func packOpus() rtp.Payloader { return &rtpcodecs.OpusPayloader{} }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/logging"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -25,10 +28,10 @@ const (
 // Server has the ports that all its sessions share.
 type Server struct {
 	cfg      Config
-	tcp, all *webrtc.API // for TCP only, and for both
+	tcp, all webrtc.SettingEngine // for TCP only, and for both
 	udpPort  *net.UDPConn
 	tcpPort  net.Listener
-	muxes    []interface{ Close() error }
+	muxes    []io.Closer
 
 	mu       sync.Mutex
 	closed   bool
@@ -50,8 +53,8 @@ func Listen(cfg Config) (*Server, error) {
 	})
 	s.muxes = append(s.muxes, udp, tcp)
 	var err error
-	if s.tcp, err = s.api(nil, tcp); err == nil {
-		s.all, err = s.api(udp, tcp)
+	if s.tcp, err = s.settings(nil, tcp); err == nil {
+		s.all, err = s.settings(udp, tcp)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("rtc: set up WebRTC: %w", err), s.Close())
@@ -81,8 +84,8 @@ func (s *Server) listen() (err error) {
 	return err
 }
 
-// api returns pion's entry point for sessions over the muxes given.
-func (s *Server) api(udp ice.UDPMux, tcp ice.TCPMux) (*webrtc.API, error) {
+// settings are those of sessions over the muxes given.
+func (s *Server) settings(udp ice.UDPMux, tcp ice.TCPMux) (webrtc.SettingEngine, error) {
 	e := settings(s.cfg)
 	networks := []webrtc.NetworkType{webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6}
 	if udp != nil {
@@ -96,10 +99,10 @@ func (s *Server) api(udp ice.UDPMux, tcp ice.TCPMux) (*webrtc.API, error) {
 	if len(s.cfg.Advertise) > 0 {
 		rule := webrtc.ICEAddressRewriteRule{External: s.cfg.Advertise, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteReplace}
 		if err := e.SetICEAddressRewriteRules(rule); err != nil {
-			return nil, fmt.Errorf("advertise %v: %w", s.cfg.Advertise, err)
+			return e, fmt.Errorf("advertise %v: %w", s.cfg.Advertise, err)
 		}
 	}
-	return newAPI(e)
+	return e, nil
 }
 
 // loopback reports whether this machine may be reached over the loopback
@@ -131,21 +134,16 @@ func settings(cfg Config) webrtc.SettingEngine {
 	return e
 }
 
-// newAPI registers all codecs and what goes with them.
-func newAPI(e webrtc.SettingEngine) (*webrtc.API, error) {
+// newAPI returns pion's entry point for one session in the formats given.
+func newAPI(e webrtc.SettingEngine, formats []format, log logging.LoggerFactory) (*webrtc.API, error) {
 	m := &webrtc.MediaEngine{}
-	pt := webrtc.PayloadType(firstPayloadType)
-	for i := range codecs {
-		var err error
-		if pt, err = codecs[i].register(m, pt); err != nil {
+	for _, f := range formats {
+		if err := f.register(m); err != nil {
 			return nil, err
-		}
-		if pt == 128 {
-			pt = 35 // RFC 8829: the other range for dynamic types
 		}
 	}
 	r := &interceptor.Registry{}
-	receiver, err := report.NewReceiverInterceptor(report.ReceiverLog(loggers{nil}.NewLogger("report")))
+	receiver, err := report.NewReceiverInterceptor(report.WithReceiverLoggerFactory(log))
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +151,7 @@ func newAPI(e webrtc.SettingEngine) (*webrtc.API, error) {
 	if err := webrtc.ConfigureSimulcastExtensionHeaders(m); err != nil {
 		return nil, err
 	}
-	if err := webrtc.ConfigureTWCCSender(m, r); err != nil {
+	if err := webrtc.ConfigureTWCCSenderWithOptions(m, r, twcc.WithLoggerFactory(log)); err != nil {
 		return nil, err
 	}
 	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(r), webrtc.WithSettingEngine(e)), nil
@@ -205,9 +203,13 @@ var errClosed = errors.New("rtc: the server is shutting down")
 
 // Answer answers an offer with a new session.
 func (s *Server) Answer(ctx context.Context, o *Offer) (*Session, error) {
-	api := s.all
+	settings := s.all
 	if o.TCPOnly {
-		api = s.tcp
+		settings = s.tcp
+	}
+	api, err := newAPI(settings, o.formats, loggers{s.cfg.Log})
+	if err != nil {
+		return nil, fmt.Errorf("rtc: take the offer: %w: %w", err, ErrOffer)
 	}
 	session, err := newSession(s, api, o)
 	if err != nil {

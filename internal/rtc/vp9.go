@@ -91,4 +91,22 @@ func superframe(frames [][]byte) []byte {
 	return append(out, marker)
 }
 
+// vp9Takes leaves out profiles 1 and 3: 4:4:4, which players refuse.
+func vp9Takes(fmtp string) bool {
+	p := fmtpParam(fmtp, "profile-id")
+	return p != "1" && p != "3"
+}
+
+func vp9Format(t *sluice.Track) (string, error) {
+	mime, err := codec.RFC6381(t)
+	if err != nil {
+		return "", err
+	}
+	profile := 0
+	if _, err := fmt.Sscanf(mime, "vp09.%d", &profile); err != nil {
+		return "", fmt.Errorf("rtc: VP9 profile of %q: %w", mime, err)
+	}
+	return fmt.Sprintf("profile-id=%d", profile), nil
+}
+
 func packVP9() rtp.Payloader { return &rtpcodecs.VP9Payloader{} }
