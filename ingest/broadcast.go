@@ -169,7 +169,11 @@ func (b *Broadcast) write(c *connection, p sluice.Packet) error {
 	b.collect()
 	ahead := b.timeline.ahead(now)
 	full := len(b.queue)-b.head > queuePackets || b.bytes > queueBytes
+	keyDue := b.timeline.keyDue(p.Track)
 	b.mu.Unlock()
+	if keyDue {
+		sluice.RequestKey(c.src, p.Track.ID)
+	}
 	if err == nil && full {
 		err = b.waitSpace(c.ctx)
 	}

@@ -40,6 +40,11 @@ type Server struct {
 	// RTMP is the address to listen on for RTMP, such as ":1935"; none if
 	// empty.
 	RTMP string
+	// RTC is the address of one UDP and one TCP port for WebRTC, such as ":8189";
+	// none if empty. Publishers come through the handler that WHIP returns.
+	RTC string
+	// ICE says how WebRTC publishers find these ports.
+	ICE ICE
 
 	// Authorize is asked before the protocol says yes. nil lets everybody
 	// publish, with the stream's name for a key: only for trying out.
@@ -76,6 +81,7 @@ type Server struct {
 	fans   fanouts
 
 	rtmp rtmpPort
+	rtc  rtcPort
 
 	listening sync.Mutex
 	ports     []port // that are open
@@ -94,6 +100,7 @@ func (s *Server) init() {
 		setDefault(&s.Drain, 5*time.Second)
 		s.Conns = s.Conns.withDefaults()
 		s.rtmp = rtmpPort{server: s, address: s.RTMP}
+		s.rtc.init(s)
 		s.conns.log, s.conns.limits = s.Log, s.Conns
 	})
 }
@@ -131,8 +138,11 @@ func (s *Server) Listen() (err error) {
 	if s.RTMP != "" {
 		ports = append(ports, &s.rtmp)
 	}
+	if s.RTC != "" {
+		ports = append(ports, &s.rtc)
+	}
 	if len(ports) == 0 {
-		return errors.New("ingest: no address to listen on: set Server.RTMP")
+		return errors.New("ingest: no address to listen on: set Server.RTMP or Server.RTC")
 	}
 	for i, p := range ports {
 		if err := p.listen(); err != nil {

@@ -15,6 +15,8 @@ import (
 type config struct {
 	HTTP       string        `name:"http" default:":8080" env:"UGC_HTTP" help:"Address of the site, its APIs and playback."`
 	RTMP       string        `name:"rtmp" default:":1935" env:"UGC_RTMP" help:"Address for RTMP publishers and players."`
+	RTC        string        `name:"rtc" default:":8189" env:"UGC_RTC" help:"Address of the UDP and TCP port for WebRTC publishers; none if empty."`
+	Advertise  []string      `name:"rtc-advertise" env:"UGC_RTC_ADVERTISE" placeholder:"IP" help:"Addresses that browsers are told to send to, where this machine is behind NAT."`
 	Data       string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
 	Window     time.Duration `name:"window" default:"1m" env:"UGC_WINDOW" help:"How much of a live stream its playlists list; at least 24s."`
 	Limits     limits        `embed:""`

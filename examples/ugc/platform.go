@@ -109,6 +109,8 @@ func (p *platform) assemble(r roles, c config) error {
 	}
 	p.server = &ingest.Server{
 		RTMP:      c.RTMP,
+		RTC:       c.RTC,
+		ICE:       ingest.ICE{Advertise: c.Advertise},
 		Positions: ingest.Dir(filepath.Join(c.Data, "positions")),
 		Broadcast: func(ctx context.Context, b *ingest.Broadcast) error { return p.carry(ctx, b.Name, b) },
 		Log:       p.log,

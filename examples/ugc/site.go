@@ -31,6 +31,10 @@ func newSite(p *platform) http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", ok)
 	mux.HandleFunc("GET /readyz", ok) // the ports are open before this is served
+	if p.server != nil && p.server.RTC != "" {
+		mux.Handle("/whip", p.server.WHIP())
+		mux.Handle("/whip/", p.server.WHIP())
+	}
 	if p.playback == nil {
 		return mux
 	}
