@@ -4,65 +4,69 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/internal/codec"
+	"github.com/sluice-live/sluice/internal/mpegts"
+	"github.com/sluice-live/sluice/internal/rtc"
 	"github.com/sluice-live/sluice/internal/rtmp"
+	"github.com/sluice-live/sluice/internal/srt"
 	"github.com/sluice-live/sluice/m4s"
 )
 
-// A protocol is a way to push.
-type protocol struct {
-	name string
-	// dial connects and asks for leave to publish, within ctx. Once it knows
-	// what the target takes, it has the delivery choose.
-	dial func(ctx context.Context, u *url.URL, f *delivery) (link, error)
-}
+// A dialer connects to a target and asks it for leave to publish, within ctx.
+// Once it knows what the target takes, it has the delivery choose.
+type dialer func(ctx context.Context, u *url.URL, f *delivery) (link, error)
 
 // link is a connection to a target that has given leave to publish.
 type link interface {
-	// carry sends until the stream ends and all of it is sent (nil),
-	// the connection fails, or ctx ends.
+	// carry sends until the stream ends and all of it is sent (nil), the
+	// connection fails, or ctx ends.
 	carry(ctx context.Context, f *delivery) error
 	stats() linkStats
 	Close() error
 }
 
-// protocols are the ways to push, by the scheme of the URL.
-var protocols = map[string]*protocol{
-	"rtmp":  rtmpProtocol,
-	"rtmps": rtmpProtocol,
-	"http":  m4sProtocol,
-	"https": m4sProtocol,
+// dialers are the ways to push, by the scheme of the URL. Those of HTTP serve
+// m4s where the path says so.
+var dialers = map[string]dialer{
+	"rtmp": dialRTMP, "rtmps": dialRTMP,
+	"srt":  dialSRT,
+	"whip": dialWHIP, "whips": dialWHIP, "http": dialWHIP, "https": dialWHIP,
 }
 
-var (
-	rtmpProtocol = &protocol{name: "rtmp", dial: dialRTMP}
-	m4sProtocol  = &protocol{name: "m4s", dial: dialM4S}
-)
+// schemes lists what dialers knows, for those who typed something else.
+const schemes = "rtmp(s)://host/app/key, srt://host:port?streamid=publish:key, whip(s)://host/path/key, or http(s)://host/m4s/name"
 
-// schemes lists what protocols knows, for those who typed something else.
-const schemes = "rtmp(s)://host/app/key or http(s)://host/m4s/name"
-
-// parse returns the target's URL and protocol. Its errors do not tell the key.
-func (t *Target) parse() (*url.URL, *protocol, error) {
+// parse returns the target's URL and how it is dialled. Its errors do not tell
+// the key.
+func (t *Target) parse() (*url.URL, dialer, error) {
+	wrong := func(what string) (*url.URL, dialer, error) {
+		return nil, nil, fmt.Errorf("ingest: push: %w: %s", errTarget, what)
+	}
 	u, err := url.Parse(t.URL)
-	if err != nil || u.Host == "" {
-		return nil, nil, fmt.Errorf("ingest: push: %w: write its URL as %s", errTarget, schemes)
+	if err != nil || u.Hostname() == "" {
+		return wrong("write its URL as " + schemes)
 	}
-	p := protocols[strings.ToLower(u.Scheme)]
+	dial := dialers[u.Scheme]
 	switch {
-	case p == nil:
-		return nil, nil, fmt.Errorf("ingest: push: %w: %q is no protocol that can be pushed: write %s", errTarget, u.Scheme, schemes)
-	case p == m4sProtocol && !isM4S(u):
-		return nil, nil, fmt.Errorf("ingest: push: %w: http(s) is for m4s, http(s)://host/m4s/name: write %s", errTarget, schemes)
-	case p == rtmpProtocol && strings.Trim(u.Path, "/") == "":
-		return nil, nil, fmt.Errorf("ingest: push: %w: the URL has no application and key: write rtmp://host/app/key", errTarget)
+	case dial == nil:
+		return wrong(fmt.Sprintf("%q is no protocol that can be pushed: write %s", u.Scheme, schemes))
+	case isM4S(u):
+		dial = dialM4S
+	case u.Scheme == "srt" && u.Port() == "":
+		return wrong("the URL has no port: write srt://host:port?streamid=publish:key")
+	case strings.HasPrefix(u.Scheme, "rtmp") && strings.Trim(u.Path, "/") == "":
+		return wrong("the URL has no application and key: write rtmp://host/app/key")
 	}
-	return u, p, nil
+	return u, dial, nil
 }
 
 func isM4S(u *url.URL) bool {
@@ -78,9 +82,17 @@ func (t *Target) Check() error {
 // refuses reports whether an attempt failed because the other side said no, or
 // will ever: a soon retry changes nothing.
 func refuses(err error) bool {
-	var rtmpSays *rtmp.StatusError
-	return errors.As(err, &rtmpSays) || errors.Is(err, rtmp.ErrCodec) || errors.Is(err, errCodec) || errors.Is(err, errTarget) ||
-		errors.Is(err, m4s.ErrDenied) || errors.Is(err, m4s.ErrNotFound) || errors.Is(err, m4s.ErrBusy) || errors.Is(err, m4s.ErrRemote)
+	for _, no := range []error{
+		errTarget, errCodec, codec.ErrUnsupported, rtmp.ErrCodec, rtc.ErrCodec, rtc.ErrBFrames,
+		ErrDenied, ErrNotFound, ErrBusy, m4s.ErrDenied, m4s.ErrNotFound, m4s.ErrBusy, m4s.ErrRemote,
+	} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	var status *rtmp.StatusError
+	var rejected *srt.Rejected
+	return errors.As(err, &status) || errors.As(err, &rejected)
 }
 
 // rtmpLink is a connection to an RTMP server, which shares its chunks with
@@ -89,7 +101,7 @@ type rtmpLink struct{ *rtmp.Client }
 
 func dialRTMP(ctx context.Context, u *url.URL, f *delivery) (link, error) {
 	timeout := f.target.timeout()
-	c, err := rtmp.Dial(ctx, u.String(), rtmp.Config{HandshakeTimeout: timeout, WriteTimeout: timeout, Log: f.target.Log})
+	c, err := rtmp.Dial(ctx, u.String(), rtmp.Config{HandshakeTimeout: timeout, WriteTimeout: timeout, TLS: f.target.TLS, Log: f.target.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +133,105 @@ func (l rtmpLink) stats() linkStats {
 	return linkStats{connects: 1, bytes: st.Bytes, packets: st.Packets, dropped: st.Dropped}
 }
 
+// srtLink is an SRT connection that carries MPEG-TS.
+type srtLink struct {
+	*srt.Conn
+	counter
+}
+
+func dialSRT(ctx context.Context, u *url.URL, f *delivery) (link, error) {
+	err := f.choose(ctx, codecs{
+		video: []sluice.FourCC{sluice.AVC1, sluice.HVC1},
+		audio: []sluice.FourCC{sluice.MP4A, sluice.MP3, sluice.AC3, sluice.Opus},
+	})
+	if err != nil {
+		return nil, err
+	}
+	c, err := srt.Dial(ctx, u.String(), srt.Config{WriteTimeout: f.target.timeout(), Log: f.target.Log})
+	if err != nil {
+		return nil, err
+	}
+	return &srtLink{Conn: c}, nil
+}
+
+func (l *srtLink) carry(ctx context.Context, f *delivery) error {
+	w, err := mpegts.NewWriter(l, f.tracks, f.outlet.began())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() { _ = l.Conn.Close() })() // never fails
+	reading.Go(func() {                                           // the server may leave while there is nothing to send
+		_, err := io.Copy(io.Discard, l.Conn)
+		if err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		cancel(fmt.Errorf("srt: the server has left: %w", err))
+	})
+	src := l.counting(f.open())
+	defer src.Close()
+	for {
+		p, err := src.ReadPacket(ctx)
+		if err == nil {
+			err = w.WritePacket(p)
+		}
+		if err == io.EOF {
+			l.Flush()
+			_ = l.Conn.Close() // never fails
+			return nil
+		}
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			_ = l.Conn.Close() // never fails
+			return err
+		}
+	}
+}
+
+func (l *srtLink) stats() linkStats {
+	all := l.counter.stats()
+	all.bytes = l.Stats().BytesSent
+	return all
+}
+
+// whipLink is a WebRTC session.
+type whipLink struct {
+	*rtc.Client
+	counter
+}
+
+func dialWHIP(ctx context.Context, u *url.URL, f *delivery) (link, error) {
+	err := f.choose(ctx, codecs{
+		video: []sluice.FourCC{sluice.AVC1, sluice.VP08, sluice.VP09, sluice.AV01},
+		audio: []sluice.FourCC{sluice.Opus},
+	})
+	if err != nil {
+		return nil, err
+	}
+	c, err := rtc.Dial(ctx, u.String(), f.tracks, rtc.ClientConfig{
+		Token: f.target.Token, ConnectTimeout: f.target.timeout(), Log: f.target.Log,
+		HTTP: &http.Client{
+			Timeout:   f.target.timeout(),
+			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: f.target.TLS, DisableKeepAlives: true},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &whipLink{Client: c}, nil
+}
+
+func (l *whipLink) carry(ctx context.Context, f *delivery) error {
+	src := l.counting(f.open())
+	defer src.Close()
+	return l.Publish(ctx, src)
+}
+
 // m4sLink connects by itself, and again at once, so as to lose nothing.
 type m4sLink struct {
 	push *m4s.Push
@@ -128,7 +239,8 @@ type m4sLink struct {
 }
 
 func dialM4S(_ context.Context, u *url.URL, f *delivery) (link, error) {
-	c := m4s.Client{Token: f.target.Token, Timeout: f.target.timeout(), GiveUp: f.target.timeout(), Log: f.target.Log}
+	timeout := f.target.timeout()
+	c := m4s.Client{Token: f.target.Token, TLS: f.target.TLS, Timeout: timeout, GiveUp: timeout, Log: f.target.Log}
 	return &m4sLink{push: &m4s.Push{URL: u.String(), Client: c}}, nil
 }
 
@@ -153,3 +265,52 @@ func (l *m4sLink) stats() linkStats {
 }
 
 func (l *m4sLink) Close() error { return nil }
+
+// counter counts what a link reads of its source.
+type counter struct {
+	bytes, packets atomic.Uint64
+	src            atomic.Pointer[countedSource]
+}
+
+type countedSource struct {
+	sluice.Source
+	c *counter
+}
+
+// counting returns src, counted.
+func (c *counter) counting(src sluice.Source) sluice.Source {
+	s := &countedSource{src, c}
+	c.src.Store(s)
+	return s
+}
+
+func (s *countedSource) Unwrap() sluice.Source { return s.Source }
+
+func (s *countedSource) ReadPacket(ctx context.Context) (sluice.Packet, error) {
+	p, err := s.Source.ReadPacket(ctx)
+	if err == nil && p.Data != nil {
+		s.c.packets.Add(1)
+		s.c.bytes.Add(uint64(len(p.Data)))
+	}
+	return p, err
+}
+
+func (c *counter) stats() linkStats {
+	all := linkStats{connects: 1, bytes: c.bytes.Load(), packets: c.packets.Load()}
+	var src sluice.Source
+	if s := c.src.Load(); s != nil {
+		src = s
+	}
+	for src != nil {
+		if sub, ok := src.(*sluice.Subscriber); ok {
+			all.dropped = sub.Dropped()
+			break
+		}
+		w, ok := src.(interface{ Unwrap() sluice.Source })
+		if !ok {
+			break
+		}
+		src = w.Unwrap()
+	}
+	return all
+}

@@ -3,6 +3,7 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,8 +21,10 @@ import (
 type Target struct {
 	// URL is where to, the key included:
 	//
-	//	rtmp://host[:port]/app/key
-	//	http(s)://host/m4s/name    m4s, to another Sluice
+	//	rtmp(s)://host[:port]/app/key
+	//	srt://host:port?streamid=publish:key&passphrase=…&latency=…    latency in milliseconds
+	//	whip(s)://host/path/key, http(s)://host/path/key               WHIP
+	//	http(s)://host/m4s/name                                        m4s, to another Sluice
 	URL string
 	// Name is what it is called in lists, logs and metrics; default the URL's
 	// host.
@@ -29,8 +32,11 @@ type Target struct {
 	// Rendition says which of the stream's renditions it gets; default the
 	// largest. m4s takes all unless it is set.
 	Rendition Rendition
-	// Token is the bearer token for m4s.
+	// Token is the bearer token for WHIP and m4s.
 	Token string
+	// TLS is for the protocols over it; nil verifies the server against the
+	// system's roots.
+	TLS *tls.Config
 	// Transform makes what the target takes of a stream in which there is no
 	// sound or picture that it does; nil: it is refused, saying why. It runs for
 	// this target alone, and only where it is needed.
@@ -123,7 +129,7 @@ func (t *Target) run(ctx context.Context, o *outlet) error {
 func (t *Target) attempt(ctx context.Context, o *outlet) error {
 	ctx, cancel := o.bounded(ctx)
 	defer cancel()
-	u, p, err := t.parse()
+	u, dial, err := t.parse()
 	if err != nil {
 		return err
 	}
@@ -132,23 +138,23 @@ func (t *Target) attempt(ctx context.Context, o *outlet) error {
 	if err := f.begin(ctx); err != nil {
 		return err
 	}
-	l, err := t.dial(ctx, p, u, f)
+	l, err := t.dial(ctx, dial, u, f)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = l.Close() }() // it may have gone first
 	t.books.live(l.stats)
 	defer t.books.gone()
-	t.log().Info("push connected", "protocol", p.name)
+	t.log().Info("push connected", "protocol", u.Scheme)
 	return l.carry(ctx, f)
 }
 
 // dial connects within the target's Timeout.
-func (t *Target) dial(ctx context.Context, p *protocol, u *url.URL, f *delivery) (link, error) {
+func (t *Target) dial(ctx context.Context, dial dialer, u *url.URL, f *delivery) (link, error) {
 	timeout := t.timeout()
 	dialling, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	l, err := p.dial(dialling, u, f)
+	l, err := dial(dialling, u, f)
 	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("ingest: push: no answer for %v: %w", timeout, err)
 	}
