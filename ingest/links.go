@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,20 @@ func isM4S(u *url.URL) bool {
 	return (u.Scheme == "http" || u.Scheme == "https") && strings.Contains(u.Path, "/m4s/")
 }
 
+// bearer returns the URL without a token in it, and the token.
+func (t *Target) bearer(u *url.URL) (*url.URL, string) {
+	if u.User == nil {
+		return u, t.Token
+	}
+	plain := *u
+	plain.User = nil
+	token, ok := u.User.Password()
+	if !ok {
+		token = u.User.Username()
+	}
+	return &plain, cmp.Or(t.Token, token)
+}
+
 // Check reports what is wrong with the target's URL, without the key.
 func (t *Target) Check() error {
 	_, _, err := t.parse()
@@ -105,7 +120,7 @@ func dialRTMP(ctx context.Context, u *url.URL, f *delivery) (link, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = f.choose(ctx, codecs{c.Codecs(sluice.Video), c.Codecs(sluice.Audio)})
+	err = f.choose(ctx, codecs{video: c.Codecs(sluice.Video), audio: c.Codecs(sluice.Audio)})
 	if err == nil {
 		err = c.Publish(ctx, time.Time{})
 	}
@@ -208,13 +223,14 @@ type whipLink struct {
 func dialWHIP(ctx context.Context, u *url.URL, f *delivery) (link, error) {
 	err := f.choose(ctx, codecs{
 		video: []sluice.FourCC{sluice.AVC1, sluice.VP08, sluice.VP09, sluice.AV01},
-		audio: []sluice.FourCC{sluice.Opus},
+		audio: []sluice.FourCC{sluice.Opus}, ordered: true,
 	})
 	if err != nil {
 		return nil, err
 	}
+	u, token := f.target.bearer(u)
 	c, err := rtc.Dial(ctx, u.String(), f.tracks, rtc.ClientConfig{
-		Token: f.target.Token, ConnectTimeout: f.target.timeout(), Log: f.target.Log,
+		Token: token, ConnectTimeout: f.target.timeout(), Log: f.target.Log,
 		HTTP: &http.Client{
 			Timeout:   f.target.timeout(),
 			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: f.target.TLS, DisableKeepAlives: true},
@@ -240,7 +256,8 @@ type m4sLink struct {
 
 func dialM4S(_ context.Context, u *url.URL, f *delivery) (link, error) {
 	timeout := f.target.timeout()
-	c := m4s.Client{Token: f.target.Token, TLS: f.target.TLS, Timeout: timeout, GiveUp: timeout, Log: f.target.Log}
+	u, token := f.target.bearer(u)
+	c := m4s.Client{Token: token, TLS: f.target.TLS, Timeout: timeout, GiveUp: timeout, Log: f.target.Log}
 	return &m4sLink{push: &m4s.Push{URL: u.String(), Client: c}}, nil
 }
 

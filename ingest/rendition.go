@@ -38,7 +38,10 @@ const lost = 3 * time.Second
 var errCodec = errors.New("the stream cannot be pushed there")
 
 // codecs are what a target takes, the best of each kind first; nil: any.
-type codecs struct{ video, audio []sluice.FourCC }
+type codecs struct {
+	video, audio []sluice.FourCC
+	ordered      bool // pictures have to be shown in the order in which they are decoded
+}
 
 func (c codecs) of(k sluice.Kind) []sluice.FourCC {
 	if k == sluice.Video {
@@ -64,8 +67,10 @@ type selection struct {
 
 // known is a track that is there.
 type known struct {
-	track *sluice.Track
-	heard time.Time // when its newest packet was, in media time
+	track     *sluice.Track
+	heard     time.Time // when its newest packet was, in media time
+	shown     int64     // PTS of its newest picture
+	reordered bool      // it has B-frames
 }
 
 // picked is what a selection knows of a kind.
@@ -147,6 +152,10 @@ func (s *selection) note(p *sluice.Packet) time.Time {
 	if p.Data == nil && k.track == p.Track {
 		return at // a watermark
 	}
+	if p.Data != nil && p.Track.Kind == sluice.Video {
+		k.reordered = k.reordered || k.track == p.Track && p.PTS < k.shown
+		k.shown = p.PTS
+	}
 	k.track, k.heard = p.Track, at
 	if s.first.IsZero() {
 		s.first = at
@@ -182,7 +191,11 @@ func (s *selection) kind(k sluice.Kind) *picked {
 
 func (s *selection) carries(t *sluice.Track) bool {
 	list := s.codecs.of(t.Kind)
-	return list == nil || slices.Contains(list, t.Codec)
+	return (list == nil || slices.Contains(list, t.Codec)) && (!s.codecs.ordered || !s.reordered(t))
+}
+
+func (s *selection) reordered(t *sluice.Track) bool {
+	return slices.ContainsFunc(s.known, func(k known) bool { return k.track.ID == t.ID && k.reordered })
 }
 
 // best returns the track of a kind that should be taken, nil if there is none.
@@ -239,6 +252,8 @@ func (s *selection) missing() error {
 		case k.unusable.IsZero() || s.newest.Sub(k.unusable) <= lost:
 		case !s.wanted(k.track):
 			return fmt.Errorf("%w: it has no %s track of the ID asked for", errCodec, kind)
+		case s.codecs.ordered && s.reordered(k.track):
+			return fmt.Errorf("%w: its pictures have B-frames, which WebRTC does not carry: switch them off in the encoder, or transcode", errCodec)
 		default:
 			return fmt.Errorf("%w: its %s is %s, and this target takes %s",
 				errCodec, kind, k.track.Codec, codecNames(s.codecs.of(kind)))
@@ -266,7 +281,8 @@ func (s *selection) settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(s.out) == 2 || len(s.out) == 1 && !s.awaits() && s.newest.Sub(s.first) > time.Second {
+		both := len(s.out) == 2 && !s.codecs.ordered // a second shows whether there are B-frames
+		if !s.awaits() && (both || s.newest.Sub(s.first) > time.Second) {
 			return nil
 		}
 	}
@@ -276,6 +292,6 @@ func (s *selection) settle(ctx context.Context) error {
 func (s *selection) awaits() bool {
 	return slices.ContainsFunc(s.known, func(o known) bool {
 		k := s.kind(o.track.Kind)
-		return k != nil && k.id == 0 && s.newest.Sub(o.heard) <= lost
+		return k != nil && (k.from == nil || !s.carries(k.from)) && s.newest.Sub(o.heard) <= lost
 	})
 }

@@ -57,7 +57,7 @@ func selected(t *testing.T, r Rendition, packets []sluice.Packet) (heights, code
 	}
 }
 
-var legacyRTMP = codecs{[]sluice.FourCC{sluice.AVC1}, []sluice.FourCC{sluice.MP4A, sluice.MP3}}
+var legacyRTMP = codecs{video: []sluice.FourCC{sluice.AVC1}, audio: []sluice.FourCC{sluice.MP4A, sluice.MP3}}
 
 func itoa(n int) string { return string(rune('0'+n/1000%10)) + string(rune('0'+n/100%10)) }
 
@@ -145,4 +145,26 @@ func TestRenditionSettles(t *testing.T) {
 	cancel()
 	s := newSelection(&sluicetest.Slice{Block: true}, Rendition{}, legacyRTMP)
 	require.ErrorIs(t, s.settle(ctx), context.Canceled)
+}
+
+// Of renditions with B-frames and without, WebRTC takes the latter.
+func TestRenditionOrdered(t *testing.T) {
+	packets := sluicetest.Packets(8, sized(1, 1000, 0), sized(2, 700, 0), sluicetest.Audio(3))
+	var plain []sluice.Packet
+	for i, p := range packets {
+		if p.Track.ID == 1 && p.Data != nil && !p.Key { // I P B P B …
+			packets[i].PTS += []int64{7200, -3600}[p.DTS/3600%2]
+		}
+		if p.Track.ID != 2 {
+			plain = append(plain, packets[i])
+		}
+	}
+	c := legacyRTMP
+	c.ordered = true
+	s := newSelection(&sluicetest.Slice{Packets: packets}, Rendition{}, c)
+	require.NoError(t, s.settle(t.Context()))
+	require.Len(t, s.Tracks(), 2)
+	assert.Equal(t, 700, s.kinds[0].to.Height)
+	s = newSelection(&sluicetest.Slice{Packets: plain}, Rendition{}, c)
+	require.ErrorContains(t, s.settle(t.Context()), "B-frames")
 }

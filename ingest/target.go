@@ -32,7 +32,8 @@ type Target struct {
 	// Rendition says which of the stream's renditions it gets; default the
 	// largest. m4s takes all unless it is set.
 	Rendition Rendition
-	// Token is the bearer token for WHIP and m4s.
+	// Token is the bearer token for WHIP and m4s; default what stands before
+	// the host in the URL, as in https://:token@host/path.
 	Token string
 	// TLS is for the protocols over it; nil verifies the server against the
 	// system's roots.
@@ -107,7 +108,7 @@ func (t *Target) run(ctx context.Context, o *outlet) error {
 	for {
 		t.books.connecting()
 		began := time.Now()
-		err := t.attempt(ctx, o)
+		err := protect(func() error { return t.attempt(ctx, o) })
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -463,7 +463,7 @@ func TestTargetM4S(t *testing.T) {
 			return nil
 		},
 	}
-	web := httptest.NewServer(http.StripPrefix("", h))
+	web := httptest.NewServer(h)
 	defer web.Close()
 	defer h.Shutdown(t.Context())
 	l := newLive(t, sluicetest.Video(1), sluicetest.Video(3), sluicetest.Audio(2))
@@ -472,7 +472,8 @@ func TestTargetM4S(t *testing.T) {
 	eventually(t, "refused", is(wrong, TargetRefused))
 	assert.NotContains(t, wrong.Stats().Error, "no-t0ken")
 
-	target := quick(&Target{URL: web.URL + "/m4s/copy", Token: "t0ken"})
+	target := quick(Push(strings.Replace(web.URL, "://", "://:t0ken@", 1) + "/m4s/copy"))
+	assert.NotContains(t, target.Stats().URL, "t0ken")
 	a := l.push(t, target)
 	ids := make(map[uint32]bool)
 	for len(ids) < 3 { // all renditions
