@@ -29,6 +29,7 @@ type config struct {
 	Transcoder string        `name:"transcoder" env:"UGC_TRANSCODER" placeholder:"URL" help:"Server with the transcode role that makes the ladders: http://HOST:8080."`
 	Origin     string        `name:"origin" env:"UGC_ORIGIN" placeholder:"URL" help:"Server with the origin role that broadcasts go to, where this one has it not: http://HOST:8080."`
 	M4S        string        `name:"m4s-token" env:"UGC_M4S_TOKEN" placeholder:"TOKEN" help:"Bearer token between servers: others may push streams to /m4s/ with it, and this one pushes with it."`
+	Push       []string      `name:"push" env:"UGC_PUSH" sep:"none" placeholder:"NAME=URL" help:"Push the stream NAME to another server as well: rtmp(s), srt, whip(s), m4s. May be given several times; in the environment, divided by spaces."`
 	Pprof      string        `name:"pprof" env:"UGC_PPROF" placeholder:"ADDR" help:"Serve Go profiles on this address; keep it private."`
 	Debug      bool          `name:"debug" env:"UGC_DEBUG" help:"Log more."`
 }

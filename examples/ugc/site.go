@@ -26,8 +26,10 @@ func newSite(p *platform) http.Handler {
 	if p.ladders != nil {
 		reg.MustRegister(p.ladders)
 	}
+	reg.MustRegister(p.targets.collector())
 	mux := http.NewServeMux()
 	mux.Handle("/m4s/{stream}", p.m4s)
+	p.targets.routes(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", ok)
 	mux.HandleFunc("GET /readyz", ok) // the ports are open before this is served

@@ -14,6 +14,9 @@ node nodejs
 needs_test="$needs_run"'
 ffmpeg ffmpeg
 chromium|chromium-browser|google-chrome chromium
+/usr/sbin/nginx nginx
+/usr/lib/nginx/modules/ngx_rtmp_module.so libnginx-mod-rtmp
+srt-live-transmit srt-tools
 '
 needs_interop="$needs_test"'
 obs obs-studio
@@ -68,7 +71,7 @@ install_packages() {
 	"${as[@]}" apt-get -q update || echo "setup: the package lists are not fresh; going on" >&2
 	"${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$@" ||
 		fail "apt-get could not install: $*"
-	# The benchmarks run an nginx of their own; nobody asked for one on port 80.
+	# Tests and benchmarks run an nginx of their own; nobody asked for one on port 80.
 	if [[ " $* " == *" nginx "* ]] && command -v systemctl >/dev/null; then
 		"${as[@]}" systemctl disable --now nginx || true
 	fi
