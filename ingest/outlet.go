@@ -132,12 +132,21 @@ type delivery struct {
 	made   sluice.Source   // by the target's Transform; nil: it needs none
 }
 
-// begin waits until the stream has begun.
-func (f *delivery) begin(ctx context.Context) error {
-	sub := f.outlet.stream.Subscribe(sluice.Subscription{})
+// begin waits until the stream has begun, or comes again: to connect anew while
+// the encoder is away would show the platform the same pictures once more, and
+// then nothing.
+func (f *delivery) begin(ctx context.Context, again bool) error {
+	var from sluice.Subscription
+	if again {
+		from = sluice.Subscription{Resume: true, At: f.outlet.stream.Stats().Packets}
+	}
+	sub := f.outlet.stream.Subscribe(from)
 	defer sub.Close()
-	_, err := sub.ReadPacket(ctx)
-	return err
+	for {
+		if p, err := sub.ReadPacket(ctx); err != nil || p.Data != nil {
+			return err
+		}
+	}
 }
 
 // choose waits until it is known what of the stream goes out to a target that

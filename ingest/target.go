@@ -105,10 +105,10 @@ func (t *Target) run(ctx context.Context, o *outlet) error {
 	}
 	defer t.books.release()
 	wait := t.backoff()
-	for {
+	for again := false; ; again = true {
 		t.books.connecting()
 		began := time.Now()
-		err := protect(func() error { return t.attempt(ctx, o) })
+		err := protect(func() error { return t.attempt(ctx, o, again) })
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -127,7 +127,7 @@ func (t *Target) run(ctx context.Context, o *outlet) error {
 
 // attempt connects and pushes until the connection (an error) or the stream
 // (nil) ends.
-func (t *Target) attempt(ctx context.Context, o *outlet) error {
+func (t *Target) attempt(ctx context.Context, o *outlet, again bool) error {
 	ctx, cancel := o.bounded(ctx)
 	defer cancel()
 	u, dial, err := t.parse()
@@ -136,7 +136,7 @@ func (t *Target) attempt(ctx context.Context, o *outlet) error {
 	}
 	f := &delivery{target: t, outlet: o}
 	defer f.close()
-	if err := f.begin(ctx); err != nil {
+	if err := f.begin(ctx, again); err != nil {
 		return err
 	}
 	l, err := t.dial(ctx, dial, u, f)

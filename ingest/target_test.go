@@ -397,6 +397,22 @@ func TestTargetStaysWhileTheEncoderIsAway(t *testing.T) {
 	assert.EqualValues(t, 1, target.Stats().Connects)
 }
 
+// While there is nothing to send, a connection that is lost stays lost.
+func TestTargetWaitsForMedia(t *testing.T) {
+	p, l := newPlatform(t, ""), newLive(t)
+	target := quick(Push(p.url()))
+	l.push(t, target)
+	p.next(t, sluice.Video)
+	l.set(func() { l.away = true })
+	p.cut()
+	eventually(t, "noticed", func() bool { return target.Stats().Failures == 1 })
+	time.Sleep(300 * time.Millisecond) // many retries' time
+	p.set(func() { assert.Equal(t, 1, p.accepted) })
+	assert.Equal(t, TargetRetrying, target.Stats().State)
+	l.set(func() { l.away = false })
+	eventually(t, "live again", is(target, TargetLive))
+}
+
 // smallAVC is the configuration of an encoder of 640x360.
 var smallAVC = []byte("\x01\x64\x00\x16\xff\xe1\x00\x19" +
 	"\x67\x64\x00\x16\xac\xd9\x40\xa0\x2f\xf9\x61\x00\x00\x03\x00\x01\x00\x00\x03\x00\x3c\x8f\x16\x2d\x96" +
