@@ -15,7 +15,8 @@ type setup struct {
 	stream  uint32 // message stream
 }
 
-// messages returns onMetaData and the configurations, with time stamp at.
+// messages returns onMetaData and the configurations, these with time stamp at.
+// Metadata has time stamp 0: FFmpeg takes it for a subtitle anywhere else.
 func (s *setup) messages(at uint32) ([]byte, error) {
 	if len(s.tracks) == 0 {
 		return nil, nil
@@ -24,7 +25,6 @@ func (s *setup) messages(at uint32) ([]byte, error) {
 	if s.publish {
 		all[0].Data = append(amf.Append(nil, "@setDataFrame"), all[0].Data...)
 	}
-	all[0].Time = at
 	numbers := map[sluice.Kind]int{}
 	for _, t := range s.tracks {
 		m, ok, err := config(t, numbers[t.Kind], at)
