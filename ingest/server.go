@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,8 +39,10 @@ var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 // fields, then call Run. The zero value of each optional field works.
 type Server struct {
 	// RTMP is the address to listen on for RTMP, such as ":1935"; none if
-	// empty.
-	RTMP string
+	// empty. RTMPS is one for RTMP over TLS, such as ":443"; none if empty.
+	RTMP, RTMPS string
+	// TLS is what RTMPS needs: at least a certificate.
+	TLS *tls.Config
 	// RTC is the address of one UDP and one TCP port for WebRTC, such as ":8189";
 	// none if empty. Publishers come through the handler that WHIP returns.
 	RTC string
@@ -80,8 +83,8 @@ type Server struct {
 	live   broadcasts
 	fans   fanouts
 
-	rtmp rtmpPort
-	rtc  rtcPort
+	rtmp, rtmps rtmpPort
+	rtc         rtcPort
 
 	listening sync.Mutex
 	ports     []port // that are open
@@ -99,7 +102,8 @@ func (s *Server) init() {
 		setDefault(&s.Grace, 30*time.Second)
 		setDefault(&s.Drain, 5*time.Second)
 		s.Conns = s.Conns.withDefaults()
-		s.rtmp = rtmpPort{server: s, address: s.RTMP}
+		s.rtmp = rtmpPort{server: s, name: "RTMP", address: s.RTMP}
+		s.rtmps = rtmpPort{server: s, name: "RTMPS", address: s.RTMPS, tls: s.TLS}
 		s.rtc.init(s)
 		s.conns.log, s.conns.limits = s.Log, s.Conns
 	})
@@ -110,6 +114,10 @@ func setDefault[T comparable](p *T, v T) {
 	if *p == zero {
 		*p = v
 	}
+}
+
+func hasCertificate(c *tls.Config) bool {
+	return c != nil && (len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil)
 }
 
 // port is one of the ways in.
@@ -138,11 +146,17 @@ func (s *Server) Listen() (err error) {
 	if s.RTMP != "" {
 		ports = append(ports, &s.rtmp)
 	}
+	if s.RTMPS != "" {
+		if !hasCertificate(s.TLS) {
+			return errors.New("ingest: RTMPS needs a certificate: set Server.TLS")
+		}
+		ports = append(ports, &s.rtmps)
+	}
 	if s.RTC != "" {
 		ports = append(ports, &s.rtc)
 	}
 	if len(ports) == 0 {
-		return errors.New("ingest: no address to listen on: set Server.RTMP or Server.RTC")
+		return errors.New("ingest: no address to listen on: set Server.RTMP, RTMPS or RTC")
 	}
 	for i, p := range ports {
 		if err := p.listen(); err != nil {

@@ -2,9 +2,12 @@ package ingest
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -296,4 +299,51 @@ func TestLimits(t *testing.T) {
 	})
 	assert.Equal(t, Limits{Width: 1}, Limits{Width: 1}.or(Limits{Width: 2}))
 	assert.Equal(t, Limits{Width: 2}, Limits{}.or(Limits{Width: 2}))
+}
+
+// RTMPS takes publishers and players as RTMP does.
+func TestRTMPS(t *testing.T) {
+	web := httptest.NewTLSServer(nil)
+	web.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	client := rtmp.Config{TLS: &tls.Config{RootCAs: roots}}
+
+	r := serve(t, &Server{RTMPS: "127.0.0.1:0", TLS: &tls.Config{Certificates: web.TLS.Certificates}})
+	addr := "rtmps://" + r.RTMPSAddr().String()
+	pub, err := rtmp.Dial(t.Context(), addr+"/live/demo", client)
+	require.NoError(t, err)
+	defer pub.Close()
+	require.NoError(t, pub.Publish(t.Context(), time.Unix(0, 0)))
+	aac, err := codec.AAC([]byte{0x11, 0x90})
+	require.NoError(t, err)
+	track := *aac
+	track.ID = 2
+	write := func(n int64) {
+		p := sluice.Packet{Track: &track, DTS: n * 1024, PTS: n * 1024, Key: true, Data: []byte{0x21, byte(n)}}
+		require.NoError(t, pub.WritePacket(t.Context(), p))
+	}
+	for n := range int64(100) {
+		write(n)
+	}
+	stream := <-r.streams
+	require.Eventually(t, func() bool { return len(stream.Tracks()) == 1 }, 10*time.Second, time.Millisecond)
+	c, err := rtmp.Dial(t.Context(), addr+"/play/demo", client)
+	require.NoError(t, err)
+	player, err := c.Play(t.Context())
+	require.NoError(t, err)
+	defer player.Close()
+	p, err := player.ReadPacket(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, aac.Config, p.Track.Config)
+
+	// One that speaks no TLS is gone at once, and is counted.
+	_, err = rtmp.Dial(t.Context(), "rtmp://"+r.RTMPSAddr().String()+"/live/demo", rtmp.Config{})
+	require.Error(t, err)
+	require.Eventually(t, func() bool { return r.ConnStats().HandshakesFailed == 1 }, 10*time.Second, time.Millisecond)
+}
+
+func TestRTMPSNeedsACertificate(t *testing.T) {
+	s := &Server{RTMPS: "127.0.0.1:0", Broadcast: func(context.Context, *Broadcast) error { return nil }}
+	require.ErrorContains(t, s.Listen(), "RTMPS needs a certificate: set Server.TLS")
 }

@@ -15,6 +15,7 @@ import (
 type config struct {
 	HTTP       string        `name:"http" default:":8080" env:"UGC_HTTP" help:"Address of the site, its APIs and playback."`
 	RTMP       string        `name:"rtmp" default:":1935" env:"UGC_RTMP" help:"Address for RTMP publishers and players."`
+	TLS        tlsFlags      `embed:""`
 	RTC        string        `name:"rtc" default:":8189" env:"UGC_RTC" help:"Address of the UDP and TCP port for WebRTC publishers; none if empty."`
 	Advertise  []string      `name:"rtc-advertise" env:"UGC_RTC_ADVERTISE" placeholder:"IP" help:"Addresses that browsers are told to send to, where this machine is behind NAT."`
 	Data       string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
@@ -66,6 +67,9 @@ func (p *platform) announce() {
            Stream key  demo (any name: it becomes the channel)
            or: ffmpeg -re -i clip.mp4 -c copy -f flv rtmp://127.0.0.1:%[1]d/live/demo
 `, port(p.server.RTMPAddr()))
+		if addr := p.server.RTMPSAddr(); addr != nil {
+			fmt.Printf("           over TLS: rtmps://YOUR.HOST:%d/live\n", port(addr))
+		}
 	}
 	if p.playback != nil {
 		fmt.Printf(`  Watch    http://127.0.0.1:%[1]d/@demo      all channels: http://127.0.0.1:%[1]d/

@@ -112,8 +112,14 @@ func (p *platform) assemble(r roles, c config) error {
 	if !r.ingest {
 		return nil
 	}
+	secure, err := c.TLS.config()
+	if err != nil {
+		return err
+	}
 	p.server = &ingest.Server{
 		RTMP:      c.RTMP,
+		RTMPS:     c.TLS.RTMPS,
+		TLS:       secure,
 		RTC:       c.RTC,
 		ICE:       ingest.ICE{Advertise: c.Advertise},
 		Positions: ingest.Dir(filepath.Join(c.Data, "positions")),

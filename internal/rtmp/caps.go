@@ -39,26 +39,17 @@ func (c *caps) read(o amf.Object) {
 	if l, ok := o.Get("fourCcList").([]any); ok {
 		c.said = true
 		for _, v := range l {
-			if id, _ := v.(string); id == "*" {
-				c.any[sluice.Video], c.any[sluice.Audio] = true, true
-			} else {
-				c.take(id)
-			}
+			id, _ := v.(string)
+			c.take(sluice.Video, id)
+			c.take(sluice.Audio, id)
 		}
 	}
 	for _, m := range infoMaps {
-		if o.Get(m.name) == nil {
-			continue
-		}
-		c.said = true
-		for _, p := range amf.Members(o.Get(m.name)) {
-			if bits, _ := p.Value.(float64); int(bits)&(canDecode|canForward) == 0 {
-				continue
-			}
-			if p.Name == "*" {
-				c.any[m.kind] = true
-			} else {
-				c.take(p.Name)
+		v := o.Get(m.name)
+		c.said = c.said || v != nil
+		for _, p := range amf.Members(v) {
+			if bits, _ := p.Value.(float64); int(bits)&(canDecode|canForward) != 0 {
+				c.take(m.kind, p.Name)
 			}
 		}
 	}
@@ -67,7 +58,11 @@ func (c *caps) read(o amf.Object) {
 	}
 }
 
-func (c *caps) take(id string) {
+func (c *caps) take(kind sluice.Kind, id string) {
+	if id == "*" {
+		c.any[kind] = true
+		return
+	}
 	if c.codecs == nil {
 		c.codecs = make(map[string]bool)
 	}

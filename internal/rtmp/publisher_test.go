@@ -132,13 +132,13 @@ func TestPublisherEnhanced(t *testing.T) {
 
 func TestPublisherRefusesCodecs(t *testing.T) {
 	for body, want := range map[string]string{
-		"\x12xx":           "video codec id 2 (Sorenson H.263): codec is not supported: set the encoder to H.264 or HEVC or AV1 or VP9 or VP8",
-		"\x90vvc1xx":       `video codec "vvc1" (VVC): codec is not supported: set the encoder to H.264`,
-		"\x90xyz1xx":       `video codec "xyz1": codec is not supported: set the encoder to H.264`,
+		"\x12xx":            "video codec id 2 (Sorenson H.263): codec is not supported: set the encoder to H.264 or HEVC or AV1 or VP9 or VP8",
+		"\x90vvc1xx":        `video codec "vvc1" (VVC): codec is not supported: set the encoder to H.264`,
+		"\x90xyz1xx":        `video codec "xyz1": codec is not supported: set the encoder to H.264`,
 		"\x96\x00xyz1\x01x": `video codec "xyz1": codec is not supported`,
 		"\x96\x31avc1\x01x": "tracks of video in layout 3",
-		"\x95av01xx":       "configuration as in MPEG-2 TS: the encoder has to send the codec's configuration record",
-		"\x90hvc1xx":       "HEVC configuration",
+		"\x95av01xx":        "configuration as in MPEG-2 TS: the encoder has to send the codec's configuration record",
+		"\x90hvc1xx":        "HEVC configuration",
 	} {
 		f := newFeeder(t)
 		f.video(t, 0, []byte(body))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the programs ffmpeg and ffprobe of FFmpeg 7.1 for the slow matrix of
 # real clients: a peer that speaks Enhanced RTMP, which older ones do not.
-# They copy only: no codec is built in. $cache/ffmpeg-program/bin is where they
+# They copy only: no codec is built in but VP9, whose decoder alone tells the size. $cache/ffmpeg-program/bin is where they
 # are. The system's are taken if they are 7.1 or later.
 set -euo pipefail
 
@@ -12,7 +12,7 @@ options=(
 	--disable-everything --disable-autodetect --disable-doc --disable-debug --disable-x86asm --disable-ffplay
 	--disable-swscale --disable-swresample --enable-small
 	--enable-protocol=file,pipe,rtmp,tcp
-	--enable-demuxer=flv,live_flv,mov,matroska,ogg --enable-muxer=flv,mp4,matroska,null,framecrc
+	--enable-demuxer=flv,live_flv,mov,matroska,ogg --enable-muxer=flv,mp4,matroska,null,framecrc --enable-decoder=vp9
 	--enable-parser=h264,hevc,av1,vp9,aac,opus
 	--enable-bsf=extract_extradata,h264_mp4toannexb,hevc_mp4toannexb,aac_adtstoasc,vp9_superframe,av1_frame_merge,null
 )

@@ -69,7 +69,7 @@ func TestParseRefuses(t *testing.T) {
 	for in, want := range map[string]error{
 		"": flv.ErrTruncated, "\x17": flv.ErrTruncated, "\x17\x01\x00\x00": flv.ErrTruncated,
 		"\x90avc": flv.ErrTruncated,
-		"\x97": flv.ErrTruncated, "\x97\xff\xff": flv.ErrTruncated, "\x97\xff\xff\xffx": flv.ErrTruncated,
+		"\x97":    flv.ErrTruncated, "\x97\xff\xff": flv.ErrTruncated, "\x97\xff\xff\xffx": flv.ErrTruncated,
 		"\x96": flv.ErrTruncated, "\x96\x00avc1": flv.ErrTruncated, "\x96\x11avc1\x01\x00\x00": flv.ErrTruncated,
 		"\x96\x11avc1\x01\x00\x00\x02D": flv.ErrTruncated, "\x96\x21avc": flv.ErrTruncated,
 		"\x96\x31avc1\x00D": flv.ErrUnsupported, "\x96\x06avc1\x00D": flv.ErrUnsupported, "\x96\x07avc1\x00D": flv.ErrUnsupported,
