@@ -30,6 +30,10 @@ type Grant struct {
 	Stream string
 	// Limits bound this publisher; the zero value leaves it to Server.Limits.
 	Limits Limits
+	// Passphrase, if not empty, is what the stream is encrypted with over SRT:
+	// its publisher and its players must have it. 10 to 80 bytes. Other
+	// protocols do not ask for it.
+	Passphrase string
 }
 
 var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -40,6 +44,13 @@ type Server struct {
 	// RTMP is the address to listen on for RTMP, such as ":1935"; none if
 	// empty.
 	RTMP string
+	// SRT is the address to listen on for SRT, such as ":8890"; none if empty.
+	// Publishers send MPEG-TS with the stream id publish:KEY or
+	// #!::m=publish,r=KEY, players ask for #!::m=request,r=STREAM.
+	SRT string
+	// SRTLatency is how long SRT packets are held back for lost ones to come
+	// again; a peer that asks for more gets it. Default 120 ms.
+	SRTLatency time.Duration
 
 	// Authorize is asked before the protocol says yes. nil lets everybody
 	// publish, with the stream's name for a key: only for trying out.
@@ -76,6 +87,7 @@ type Server struct {
 	fans   fanouts
 
 	rtmp rtmpPort
+	srt  srtPort
 
 	listening sync.Mutex
 	ports     []port // that are open
@@ -94,6 +106,7 @@ func (s *Server) init() {
 		setDefault(&s.Drain, 5*time.Second)
 		s.Conns = s.Conns.withDefaults()
 		s.rtmp = rtmpPort{server: s, address: s.RTMP}
+		s.srt.server, s.srt.address = s, s.SRT
 		s.conns.log, s.conns.limits = s.Log, s.Conns
 	})
 }
@@ -131,8 +144,11 @@ func (s *Server) Listen() (err error) {
 	if s.RTMP != "" {
 		ports = append(ports, &s.rtmp)
 	}
+	if s.SRT != "" {
+		ports = append(ports, &s.srt)
+	}
 	if len(ports) == 0 {
-		return errors.New("ingest: no address to listen on: set Server.RTMP")
+		return errors.New("ingest: no address to listen on: set Server.RTMP or Server.SRT")
 	}
 	for i, p := range ports {
 		if err := p.listen(); err != nil {

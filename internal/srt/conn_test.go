@@ -40,7 +40,8 @@ func accept(ctx context.Context, t testing.TB, l *Listener, passphrase string) *
 	t.Helper()
 	p, err := l.Accept(ctx)
 	require.NoError(t, err)
-	c, err := p.Accept(passphrase)
+	require.NoError(t, p.Unlock(passphrase))
+	c, err := p.Accept()
 	require.NoError(t, err)
 	return c
 }
@@ -52,7 +53,8 @@ func pair(ctx context.Context, t testing.TB, l *Listener, address string, more u
 	go func() {
 		p, err := l.Accept(ctx)
 		if assert.NoError(t, err) {
-			c, err := p.Accept(more.Get("passphrase"))
+			assert.NoError(t, p.Unlock(more.Get("passphrase")))
+			c, err := p.Accept()
 			assert.NoError(t, err)
 			got <- c
 		}
@@ -186,8 +188,9 @@ func TestPassphraseMustMatch(t *testing.T) {
 			l := listen(t, Config{})
 			go func() {
 				if p, err := l.Accept(ctx); assert.NoError(t, err) {
-					_, err := p.Accept(c.required)
+					err := p.Unlock(c.required)
 					assert.ErrorIs(t, err, access.ErrDenied)
+					p.Reject(err)
 				}
 			}()
 			more := url.Values{}
@@ -223,7 +226,7 @@ func TestSlowAnswerStallsNobody(t *testing.T) {
 		require.NoError(t, d.Close())
 		require.NoError(t, a.Close())
 	}
-	c, err := waiting.Accept("")
+	c, err := waiting.Accept()
 	require.NoError(t, err)
 	require.NoError(t, <-slow)
 	require.NoError(t, c.Close())

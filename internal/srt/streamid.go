@@ -22,9 +22,13 @@ type streamID struct {
 // Plain: KEY and publish:KEY publish; request:STREAM, read:STREAM and
 // play:STREAM play. Standard: #!::r=NAME,m=publish or m=request, which is the
 // default, and further keys; they and what follows a ? in a name are in query.
+// Escapes of URLs, such as %3A, are undone: ffmpeg does not do it.
 func parseStreamID(s string) (streamID, error) {
 	if len(s) > maxStreamID {
 		return streamID{}, fmt.Errorf("srt: stream id of %d bytes: %w", len(s), &Rejected{CodeBadRequest})
+	}
+	if plain, err := url.PathUnescape(s); err == nil {
+		s = plain
 	}
 	id := streamID{query: url.Values{}}
 	if rest, ok := strings.CutPrefix(s, "#!::"); ok {
