@@ -28,7 +28,7 @@ type Listener struct {
 	stopped  chan struct{}
 	stopOnce sync.Once
 
-	known map[caller]*state // guarded by endpoint.mu
+	known map[caller]*Conn // nil while it is pending; guarded by endpoint.mu
 
 	handshakes, refused, overloaded atomic.Uint64
 }
@@ -38,10 +38,6 @@ type caller struct {
 	addr netip.AddrPort
 	id   uint32
 }
-
-// state is what has become of a caller's handshake: conn is nil while it is
-// pending.
-type state struct{ conn *Conn }
 
 // ListenerStats count what came to a Listener.
 type ListenerStats struct {
@@ -64,7 +60,7 @@ func Listen(ctx context.Context, address string, cfg Config) (*Listener, error) 
 		started:  time.Now(),
 		arrivals: make(chan *Pending, cfg.Pending),
 		stopped:  make(chan struct{}),
-		known:    make(map[caller]*state),
+		known:    make(map[caller]*Conn),
 	}
 	_, _ = rand.Read(l.secret[:]) // never fails
 	l.greet = l.handshake
@@ -197,12 +193,12 @@ func (l *Listener) reject(h *packet.CIFHandshake, from peerAddr, code Code) {
 func (l *Listener) conclusion(h *packet.CIFHandshake, from peerAddr, stamp uint32) {
 	key := caller{from.addr, h.SRTSocketId}
 	l.mu.RLock()
-	known, conns := l.known[key], len(l.conns)
-	pending := len(l.known) - conns
+	c, known := l.known[key]
+	pending := len(l.known) - len(l.conns)
 	l.mu.RUnlock()
-	if known != nil {
-		if known.conn != nil { // our answer was lost
-			l.write(known.conn.response, from.oob, from.addr)
+	if known {
+		if c != nil { // our answer was lost
+			l.write(c.response, from.oob, from.addr)
 		}
 		return
 	}
@@ -229,7 +225,7 @@ func (l *Listener) conclusion(h *packet.CIFHandshake, from peerAddr, stamp uint3
 	}
 	p := &Pending{l: l, h: h, key: key, from: from, stamp: stamp, at: time.Now(), id: id}
 	l.mu.Lock()
-	l.known[key] = &state{}
+	l.known[key] = nil
 	l.mu.Unlock()
 	select {
 	case l.arrivals <- p:
@@ -354,11 +350,7 @@ func (p *Pending) accept(k *keys) (*Conn, error) {
 	c.response = b
 	c.onEnd = func() { l.forget(p.key) }
 	l.mu.Lock()
-	if l.known[p.key] == nil { // closed meanwhile
-		l.mu.Unlock()
-		return nil, fmt.Errorf("srt: accept: %w", net.ErrClosed)
-	}
-	l.known[p.key].conn = c
+	l.known[p.key] = c
 	l.mu.Unlock()
 	l.add(c)
 	l.write(b, p.from.oob, p.from.addr)
