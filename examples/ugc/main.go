@@ -15,6 +15,7 @@ import (
 type config struct {
 	HTTP       string        `name:"http" default:":8080" env:"UGC_HTTP" help:"Address of the site, its APIs and playback."`
 	RTMP       string        `name:"rtmp" default:":1935" env:"UGC_RTMP" help:"Address for RTMP publishers and players."`
+	SRT        string        `name:"srt" default:":8890" env:"UGC_SRT" help:"Address for SRT publishers and players; none if empty."`
 	Data       string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
 	Window     time.Duration `name:"window" default:"1m" env:"UGC_WINDOW" help:"How much of a live stream its playlists list; at least 24s."`
 	Limits     limits        `embed:""`
@@ -63,12 +64,16 @@ func (p *platform) announce() {
            Stream key  demo (any name: it becomes the channel)
            or: ffmpeg -re -i clip.mp4 -c copy -f flv rtmp://127.0.0.1:%[1]d/live/demo
 `, port(p.server.RTMPAddr()))
+		p.announceSRT()
 	}
 	if p.playback != nil {
 		fmt.Printf(`  Watch    http://127.0.0.1:%[1]d/@demo      all channels: http://127.0.0.1:%[1]d/
            HLS http://127.0.0.1:%[1]d/live/demo/index.m3u8`, http)
 		if p.server != nil {
 			fmt.Printf("    RTMP rtmp://127.0.0.1:%d/play/demo", port(p.server.RTMPAddr()))
+			if p.server.SRTAddr() != nil {
+				fmt.Printf("\n           SRT srt://127.0.0.1:%d?streamid=#!::m=request,r=demo", p.srtPort())
+			}
 		}
 		fmt.Println()
 	}

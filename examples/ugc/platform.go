@@ -109,6 +109,7 @@ func (p *platform) assemble(r roles, c config) error {
 	}
 	p.server = &ingest.Server{
 		RTMP:      c.RTMP,
+		SRT:       c.SRT,
 		Positions: ingest.Dir(filepath.Join(c.Data, "positions")),
 		Broadcast: func(ctx context.Context, b *ingest.Broadcast) error { return p.carry(ctx, b.Name, b) },
 		Log:       p.log,

@@ -8,8 +8,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +30,9 @@ type Listener struct {
 	stopped  chan struct{}
 	stopOnce sync.Once
 
-	known map[caller]*Conn // nil while it is pending; guarded by endpoint.mu
+	// Guarded by endpoint.mu:
+	known  map[caller]*Conn // nil while it is pending
+	closed bool
 
 	handshakes, refused, overloaded atomic.Uint64
 }
@@ -114,12 +118,10 @@ func (l *Listener) Close() error {
 	for len(l.arrivals) > 0 {
 		(<-l.arrivals).refuse(CodeClose)
 	}
-	l.mu.RLock()
-	conns := make([]*Conn, 0, len(l.conns))
-	for _, c := range l.conns {
-		conns = append(conns, c)
-	}
-	l.mu.RUnlock()
+	l.mu.Lock()
+	l.closed = true
+	conns := slices.Collect(maps.Values(l.conns))
+	l.mu.Unlock()
 	for _, c := range conns {
 		_ = c.Close() // never fails
 	}
@@ -350,9 +352,13 @@ func (p *Pending) accept(k *keys) (*Conn, error) {
 	c.response = b
 	c.onEnd = func() { l.forget(p.key) }
 	l.mu.Lock()
-	l.known[p.key] = c
+	if l.closed {
+		l.mu.Unlock()
+		return nil, fmt.Errorf("srt: accept: %w", net.ErrClosed)
+	}
+	l.known[p.key], l.conns[c.id] = c, c
 	l.mu.Unlock()
-	l.add(c)
+	signal(l.work)
 	l.write(b, p.from.oob, p.from.addr)
 	return c, nil
 }
