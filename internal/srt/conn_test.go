@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-live/sluice/internal/access"
+	"github.com/sluice-live/sluice/internal/testmedia"
 )
 
 const secret = "a good passphrase"
@@ -262,15 +263,15 @@ func TestPublisherGoneWithoutAWord(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	l := listen(t, Config{PeerTimeout: 500 * time.Millisecond})
-	r := newRelay(t, l.Addr(), path{})
-	d, a := pair(ctx, t, l, r.addr(), nil, Config{PeerTimeout: 500 * time.Millisecond})
+	r := testmedia.NewRelay(t, l.Addr(), testmedia.Path{})
+	d, a := pair(ctx, t, l, r.Addr(), nil, Config{PeerTimeout: 500 * time.Millisecond})
 	_, err := d.Write([]byte("last words"))
 	require.NoError(t, err)
 	b := make([]byte, mtu)
 	n, err := a.Read(b)
 	require.NoError(t, err)
 	require.Equal(t, "last words", string(b[:n]))
-	r.lose(1)
+	r.Lose(1)
 	_, err = a.Read(b)
 	require.ErrorIs(t, err, ErrGone)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
@@ -295,9 +296,9 @@ func TestPeerThatTakesNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	l := listen(t, Config{Latency: 20 * time.Second, PeerTimeout: time.Minute})
-	r := newRelay(t, l.Addr(), path{})
-	d, _ := pair(ctx, t, l, r.addr(), nil, Config{WriteTimeout: 200 * time.Millisecond, PeerTimeout: time.Minute})
-	r.lose(1)
+	r := testmedia.NewRelay(t, l.Addr(), testmedia.Path{})
+	d, _ := pair(ctx, t, l, r.Addr(), nil, Config{WriteTimeout: 200 * time.Millisecond, PeerTimeout: time.Minute})
+	r.Lose(1)
 	d.mu.Lock()
 	d.out.window = 64
 	d.mu.Unlock()
@@ -308,7 +309,7 @@ func TestPeerThatTakesNothing(t *testing.T) {
 	}
 	require.ErrorIs(t, err, ErrSlow)
 	require.Equal(t, 64, d.Stats().Unacknowledged)
-	r.lose(0)
+	r.Lose(0)
 	require.Eventually(t, func() bool {
 		_, err = d.Write(b)
 		return err == nil
