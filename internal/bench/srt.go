@@ -1,15 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,8 +60,9 @@ func benchSRT(ctx context.Context, o options, r results) error {
 
 // srtServers are one process or several, with a URL for each publisher.
 type srtServers struct {
-	all []*server
-	url func(i int) string
+	all     []*server
+	url     func(i int) string
+	missing func(ctx context.Context) (int, error) // packets; nil: it does not say
 }
 
 func (s *srtServers) stop() {
@@ -99,29 +103,64 @@ func launchSRTSink(ctx context.Context, _ options) (*srtServers, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.rtmp = s.http // its answer to whether it is ready
+	s.rtmp = s.http // it has one TCP port
 	address, err := freeUDP()
 	if err != nil {
 		return nil, err
 	}
-	return &srtServers{all: []*server{s}, url: srtURLs(address)}, s.start(ctx, self, "srtsink", address, s.http)
+	return &srtServers{all: []*server{s}, url: srtURLs(address), missing: s.missing}, s.start(ctx, self, "srtsink", address, s.http)
 }
 
 func srtURLs(address string) func(int) string {
 	return func(i int) string { return fmt.Sprintf("srt://%s?streamid=publish:bench%d", address, i) }
 }
 
+// missing sums what a server's metrics say of gaps.
+func (s *server) missing(ctx context.Context) (n int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.http+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	lines, streams := bufio.NewScanner(resp.Body), 0
+	for lines.Scan() {
+		if name, value, ok := strings.Cut(lines.Text(), "} "); ok && strings.HasPrefix(name, srtMissing) {
+			one, err := strconv.Atoi(value)
+			if err != nil {
+				return 0, err
+			}
+			n += one
+			streams++
+		}
+	}
+	if streams != srtPublishers {
+		return n, fmt.Errorf("%d streams, not %d", streams, srtPublishers)
+	}
+	return n, lines.Err()
+}
+
+const srtMissing = "sluice_ingest_srt_missing_packets_total"
+
 // srtSinkMain is the receiver's process.
-func srtSinkMain(ctx context.Context, address, ready string) error {
+func srtSinkMain(ctx context.Context, address, metrics string) error {
 	l, err := srt.Listen(ctx, address, srt.Config{})
 	if err != nil {
 		return err
 	}
-	tcp, err := net.Listen("tcp", ready)
-	if err != nil {
-		return err
-	}
-	defer tcp.Close()
+	var mu sync.Mutex
+	var conns []*srt.Conn
+	web := http.Server{Addr: metrics, ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		for i, c := range conns {
+			fmt.Fprintf(w, "%s{stream=\"%d\"} %d\n", srtMissing, i, c.Stats().Missing)
+		}
+	})}
+	go func() { _ = web.ListenAndServe() }() // until the process ends
 	for {
 		p, err := l.Accept(ctx)
 		if err != nil {
@@ -131,13 +170,10 @@ func srtSinkMain(ctx context.Context, address, ready string) error {
 		if err != nil {
 			return err
 		}
-		go func() {
-			_, _ = io.Copy(io.Discard, c) // until the publisher leaves
-			if st := c.Stats(); st.Missing > 0 {
-				fmt.Fprintln(os.Stderr, "missing:", st.Missing)
-				os.Exit(1)
-			}
-		}()
+		mu.Lock()
+		conns = append(conns, c)
+		mu.Unlock()
+		go func() { _, _ = io.Copy(io.Discard, c) }() // until the publisher leaves
 	}
 }
 
@@ -150,7 +186,7 @@ func launchSRTPlatform(ctx context.Context, o options) (*srtServers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &srtServers{all: []*server{s}, url: srtURLs(address)}, s.start(ctx, o.Sluice, "--open", "--http", s.http, "--rtmp", s.rtmp,
+	return &srtServers{all: []*server{s}, url: srtURLs(address), missing: s.missing}, s.start(ctx, o.Sluice, "--open", "--http", s.http, "--rtmp", s.rtmp,
 		"--srt", address, "--data", filepath.Join(s.dir, "data"))
 }
 
@@ -187,7 +223,7 @@ func freeUDP() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer pc.Close()
+	defer func() { _ = pc.Close() }() // it was to find a port
 	return pc.LocalAddr().String(), nil
 }
 
@@ -226,7 +262,14 @@ func srtCost(ctx context.Context, o options, launch func(context.Context, option
 		return 0, err
 	}
 	after, err := s.cpu()
-	return (after - before) / time.Since(start).Seconds() / srtPublishers, err
+	cost = (after - before) / time.Since(start).Seconds() / srtPublishers
+	if err == nil && s.missing != nil {
+		var n int
+		if n, err = s.missing(ctx); err == nil && n > 0 {
+			err = fmt.Errorf("%d packets are missing", n)
+		}
+	}
+	return cost, err
 }
 
 // sendTS sends a transport stream at its constant rate until ctx is done.
@@ -238,7 +281,7 @@ func sendTS(ctx context.Context, rawURL string, ts []byte, after time.Duration) 
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // never fails
 	const packet = 7 * 188
 	start := time.Now()
 	for i := 0; i+packet <= len(ts); i += packet {
@@ -269,7 +312,7 @@ func srtIdle(ctx context.Context, o options) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }() // never fails
 	}
 	before, err := s.cpu()
 	if err != nil {

@@ -149,7 +149,7 @@ func TestRefusals(t *testing.T) {
 		"busy":     {access.ErrBusy, CodeConflict, access.ErrBusy},
 		"missing":  {access.ErrNotFound, CodeNotFound, access.ErrNotFound},
 		"failure":  {errors.New("disk"), CodeOverload, nil},
-		"own code": {&Rejected{CodeBadMode}, CodeBadMode, nil},
+		"own code": {&RejectError{CodeBadMode}, CodeBadMode, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -161,7 +161,7 @@ func TestRefusals(t *testing.T) {
 				}
 			}()
 			_, err := Dial(ctx, urlOf(l.Addr().String(), "key", nil), Config{})
-			var r *Rejected
+			var r *RejectError
 			require.ErrorAs(t, err, &r)
 			assert.Equal(t, c.code, r.Code)
 			if c.is != nil {
@@ -199,7 +199,7 @@ func TestPassphraseMustMatch(t *testing.T) {
 				more.Set("passphrase", c.given)
 			}
 			_, err := Dial(ctx, urlOf(l.Addr().String(), "key", more), Config{})
-			var r *Rejected
+			var r *RejectError
 			require.ErrorAs(t, err, &r)
 			assert.Equal(t, c.code, r.Code)
 		})
@@ -244,7 +244,7 @@ func TestTooManyPending(t *testing.T) {
 			dials <- err
 		}()
 	}
-	var r *Rejected
+	var r *RejectError
 	require.ErrorAs(t, <-dials, &r)
 	require.Equal(t, CodeOverload, r.Code)
 	for range 2 {

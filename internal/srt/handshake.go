@@ -53,10 +53,10 @@ var codeText = map[Code]string{
 	CodeConflict: "the stream is being published already", CodeUnsupported: "such media is not taken",
 }
 
-// Rejected is a peer's refusal.
-type Rejected struct{ Code Code }
+// RejectError is a peer's refusal.
+type RejectError struct{ Code Code }
 
-func (r *Rejected) Error() string {
+func (r *RejectError) Error() string {
 	if t := codeText[r.Code]; t != "" {
 		return fmt.Sprintf("refused: %s (code %d)", t, r.Code)
 	}
@@ -64,7 +64,7 @@ func (r *Rejected) Error() string {
 }
 
 // Is reports what a refusal means in the terms of package access.
-func (r *Rejected) Is(target error) bool {
+func (r *RejectError) Is(target error) bool {
 	switch target {
 	case access.ErrDenied:
 		return r.Code == CodeUnauthorized || r.Code == CodeForbidden || r.Code == CodeBadSecret || r.Code == CodeUnsecure
@@ -78,7 +78,7 @@ func (r *Rejected) Is(target error) bool {
 
 // codeOf returns the reason that tells a peer of an error.
 func codeOf(err error) Code {
-	var r *Rejected
+	var r *RejectError
 	switch {
 	case errors.As(err, &r):
 		return r.Code

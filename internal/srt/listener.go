@@ -288,18 +288,18 @@ func (p *Pending) refuse(code Code) {
 var errAnswered = errors.New("srt: the handshake has been answered")
 
 // Unlock checks the caller's passphrase against the one that is required, ""
-// for none. If it is wrong, the error is a *Rejected, to be told with Reject.
+// for none. If it is wrong, the error is a *RejectError, to be told with Reject.
 func (p *Pending) Unlock(passphrase string) error {
 	p.unlocked = true
 	switch {
 	case p.h.HasKM != (passphrase != ""):
-		return fmt.Errorf("srt: %w", &Rejected{CodeUnsecure})
+		return fmt.Errorf("srt: %w", &RejectError{CodeUnsecure})
 	case passphrase == "":
 		return nil
 	}
 	var err error
 	if p.keys, err = openKeys(p.h.SRTKM, passphrase); err != nil {
-		return fmt.Errorf("srt: %w", &Rejected{CodeBadSecret})
+		return fmt.Errorf("srt: %w", &RejectError{CodeBadSecret})
 	}
 	return nil
 }
