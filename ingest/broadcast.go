@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-live/sluice"
@@ -49,7 +50,8 @@ type Broadcast struct {
 	closed    chan struct{}
 	stats     BroadcastStats
 
-	timer *time.Timer // of the reader
+	timer      *time.Timer            // of the reader
+	passphrase atomic.Pointer[string] // of the Grant; nil before there is one
 }
 
 // BroadcastStats describe a broadcast.

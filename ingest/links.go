@@ -106,7 +106,7 @@ func refuses(err error) bool {
 		}
 	}
 	var status *rtmp.StatusError
-	var rejected *srt.Rejected
+	var rejected *srt.RejectError
 	return errors.As(err, &status) || errors.As(err, &rejected)
 }
 

@@ -42,7 +42,11 @@ func newSRTPlatform(t *testing.T) *srtPlatform {
 				pending.Reject(ErrDenied)
 				continue
 			}
-			c, err := pending.Accept("passpasspass")
+			if err := pending.Unlock("passpasspass"); err != nil {
+				pending.Reject(err)
+				continue
+			}
+			c, err := pending.Accept()
 			if err != nil {
 				continue
 			}

@@ -68,7 +68,7 @@ func (r *restreamed) kill() {
 	r.stop()
 }
 
-func freePort(t *testing.T) string {
+func freeTCPPort(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
@@ -189,7 +189,7 @@ func startSRT(t *testing.T, port string) func(context.Context, func(int64)) *exe
 // and comes back; the others miss no picture. A target comes and goes.
 func TestRestream(t *testing.T) {
 	clip := testmedia.Clip(t, testmedia.Spec{Audio: "aac", BFrames: 2, Seconds: 90})
-	ports := []string{freePort(t), freePort(t), freePort(t)}
+	ports := []string{freeTCPPort(t), freePort(t), freePort(t)}
 	all := []*restreamed{
 		{name: "nginx", target: Push("rtmp://127.0.0.1:" + ports[0] + "/live/S3CRETKEY"), start: startNginx(t, ports[0], "S3CRETKEY")},
 		{name: "ffmpeg", target: Push("rtmp://127.0.0.1:" + ports[1] + "/live/S3CRETKEY"), start: startFFmpeg(t, ports[1])},

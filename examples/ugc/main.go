@@ -18,6 +18,7 @@ type config struct {
 	TLS        tlsFlags      `embed:""`
 	RTC        string        `name:"rtc" default:":8189" env:"UGC_RTC" help:"Address of the UDP and TCP port for WebRTC publishers; none if empty."`
 	Advertise  []string      `name:"rtc-advertise" env:"UGC_RTC_ADVERTISE" placeholder:"IP" help:"Addresses that browsers are told to send to, where this machine is behind NAT."`
+	SRT        string        `name:"srt" default:":8890" env:"UGC_SRT" help:"Address for SRT publishers and players; none if empty."`
 	Data       string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
 	Window     time.Duration `name:"window" default:"1m" env:"UGC_WINDOW" help:"How much of a live stream its playlists list; at least 24s."`
 	Limits     limits        `embed:""`
@@ -70,12 +71,16 @@ func (p *platform) announce() {
 		if addr := p.server.RTMPSAddr(); addr != nil {
 			fmt.Printf("           over TLS: rtmps://YOUR.HOST:%d/live\n", port(addr))
 		}
+		p.announceSRT()
 	}
 	if p.playback != nil {
 		fmt.Printf(`  Watch    http://127.0.0.1:%[1]d/@demo      all channels: http://127.0.0.1:%[1]d/
            HLS http://127.0.0.1:%[1]d/live/demo/index.m3u8`, http)
 		if p.server != nil {
 			fmt.Printf("    RTMP rtmp://127.0.0.1:%d/play/demo", port(p.server.RTMPAddr()))
+			if p.server.SRTAddr() != nil {
+				fmt.Printf("\n           SRT srt://127.0.0.1:%d?streamid=#!::m=request,r=demo", p.srtPort())
+			}
 		}
 		fmt.Println()
 	}

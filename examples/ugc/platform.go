@@ -122,6 +122,7 @@ func (p *platform) assemble(r roles, c config) error {
 		TLS:       secure,
 		RTC:       c.RTC,
 		ICE:       ingest.ICE{Advertise: c.Advertise},
+		SRT:       c.SRT,
 		Positions: ingest.Dir(filepath.Join(c.Data, "positions")),
 		Broadcast: func(ctx context.Context, b *ingest.Broadcast) error { return p.carry(ctx, b.Name, b) },
 		Log:       p.log,

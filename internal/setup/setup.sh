@@ -13,6 +13,7 @@ node nodejs
 '
 needs_test="$needs_run"'
 ffmpeg ffmpeg
+srt-live-transmit srt-tools
 chromium|chromium-browser|google-chrome chromium
 /usr/sbin/nginx nginx
 /usr/lib/nginx/modules/ngx_rtmp_module.so libnginx-mod-rtmp
@@ -29,6 +30,7 @@ gst-launch-1.0 gstreamer1.0-tools
 /usr/lib/*/gstreamer-1.0/libgsttypefindfunctions.so gstreamer1.0-plugins-base
 /usr/lib/*/gstreamer-1.0/libgstisomp4.so gstreamer1.0-plugins-good
 /usr/lib/*/gstreamer-1.0/libgstrtmp2.so gstreamer1.0-plugins-bad
+/usr/lib/*/gstreamer-1.0/libgstsrt.so gstreamer1.0-plugins-bad
 /usr/lib/*/gstreamer-1.0/libgstx264.so gstreamer1.0-plugins-ugly
 /usr/lib/*/gstreamer-1.0/libgstlibav.so gstreamer1.0-libav
 '
@@ -37,6 +39,7 @@ ffmpeg ffmpeg
 /usr/sbin/nginx nginx
 /usr/lib/nginx/modules/ngx_rtmp_module.so libnginx-mod-rtmp
 wrk wrk
+srt-live-transmit srt-tools
 '
 
 present() {

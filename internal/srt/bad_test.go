@@ -223,7 +223,7 @@ func FuzzConn(f *testing.F) {
 			c.handle(data, now)
 		}
 		c.handle(b, now)
-		c.tick(now.Add(time.Second))
+		c.tick(now.Add(time.Second), len(b)%2 == 0)
 		for range 10 {
 			if n, err := c.tryRead(make([]byte, 10)); n == 0 || err != nil {
 				break

@@ -73,7 +73,6 @@ type receiver struct {
 type sender struct {
 	outbox
 	delay int64 // the peer's
-	rate  meter
 }
 
 func (c *Conn) now() int64 { return c.at(time.Now()) }

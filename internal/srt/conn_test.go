@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-live/sluice/internal/access"
+	"github.com/sluice-live/sluice/internal/testmedia"
 )
 
 const secret = "a good passphrase"
@@ -40,7 +41,8 @@ func accept(ctx context.Context, t testing.TB, l *Listener, passphrase string) *
 	t.Helper()
 	p, err := l.Accept(ctx)
 	require.NoError(t, err)
-	c, err := p.Accept(passphrase)
+	require.NoError(t, p.Unlock(passphrase))
+	c, err := p.Accept()
 	require.NoError(t, err)
 	return c
 }
@@ -52,7 +54,8 @@ func pair(ctx context.Context, t testing.TB, l *Listener, address string, more u
 	go func() {
 		p, err := l.Accept(ctx)
 		if assert.NoError(t, err) {
-			c, err := p.Accept(more.Get("passphrase"))
+			assert.NoError(t, p.Unlock(more.Get("passphrase")))
+			c, err := p.Accept()
 			assert.NoError(t, err)
 			got <- c
 		}
@@ -146,7 +149,7 @@ func TestRefusals(t *testing.T) {
 		"busy":     {access.ErrBusy, CodeConflict, access.ErrBusy},
 		"missing":  {access.ErrNotFound, CodeNotFound, access.ErrNotFound},
 		"failure":  {errors.New("disk"), CodeOverload, nil},
-		"own code": {&Rejected{CodeBadMode}, CodeBadMode, nil},
+		"own code": {&RejectError{CodeBadMode}, CodeBadMode, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -158,7 +161,7 @@ func TestRefusals(t *testing.T) {
 				}
 			}()
 			_, err := Dial(ctx, urlOf(l.Addr().String(), "key", nil), Config{})
-			var r *Rejected
+			var r *RejectError
 			require.ErrorAs(t, err, &r)
 			assert.Equal(t, c.code, r.Code)
 			if c.is != nil {
@@ -186,8 +189,9 @@ func TestPassphraseMustMatch(t *testing.T) {
 			l := listen(t, Config{})
 			go func() {
 				if p, err := l.Accept(ctx); assert.NoError(t, err) {
-					_, err := p.Accept(c.required)
+					err := p.Unlock(c.required)
 					assert.ErrorIs(t, err, access.ErrDenied)
+					p.Reject(err)
 				}
 			}()
 			more := url.Values{}
@@ -195,7 +199,7 @@ func TestPassphraseMustMatch(t *testing.T) {
 				more.Set("passphrase", c.given)
 			}
 			_, err := Dial(ctx, urlOf(l.Addr().String(), "key", more), Config{})
-			var r *Rejected
+			var r *RejectError
 			require.ErrorAs(t, err, &r)
 			assert.Equal(t, c.code, r.Code)
 		})
@@ -223,7 +227,7 @@ func TestSlowAnswerStallsNobody(t *testing.T) {
 		require.NoError(t, d.Close())
 		require.NoError(t, a.Close())
 	}
-	c, err := waiting.Accept("")
+	c, err := waiting.Accept()
 	require.NoError(t, err)
 	require.NoError(t, <-slow)
 	require.NoError(t, c.Close())
@@ -240,7 +244,7 @@ func TestTooManyPending(t *testing.T) {
 			dials <- err
 		}()
 	}
-	var r *Rejected
+	var r *RejectError
 	require.ErrorAs(t, <-dials, &r)
 	require.Equal(t, CodeOverload, r.Code)
 	for range 2 {
@@ -259,15 +263,15 @@ func TestPublisherGoneWithoutAWord(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	l := listen(t, Config{PeerTimeout: 500 * time.Millisecond})
-	r := newRelay(t, l.Addr(), path{})
-	d, a := pair(ctx, t, l, r.addr(), nil, Config{PeerTimeout: 500 * time.Millisecond})
+	r := testmedia.NewRelay(t, l.Addr(), testmedia.Path{})
+	d, a := pair(ctx, t, l, r.Addr(), nil, Config{PeerTimeout: 500 * time.Millisecond})
 	_, err := d.Write([]byte("last words"))
 	require.NoError(t, err)
 	b := make([]byte, mtu)
 	n, err := a.Read(b)
 	require.NoError(t, err)
 	require.Equal(t, "last words", string(b[:n]))
-	r.lose(1)
+	r.Lose(1)
 	_, err = a.Read(b)
 	require.ErrorIs(t, err, ErrGone)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
@@ -292,9 +296,9 @@ func TestPeerThatTakesNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	l := listen(t, Config{Latency: 20 * time.Second, PeerTimeout: time.Minute})
-	r := newRelay(t, l.Addr(), path{})
-	d, _ := pair(ctx, t, l, r.addr(), nil, Config{WriteTimeout: 200 * time.Millisecond, PeerTimeout: time.Minute})
-	r.lose(1)
+	r := testmedia.NewRelay(t, l.Addr(), testmedia.Path{})
+	d, _ := pair(ctx, t, l, r.Addr(), nil, Config{WriteTimeout: 200 * time.Millisecond, PeerTimeout: time.Minute})
+	r.Lose(1)
 	d.mu.Lock()
 	d.out.window = 64
 	d.mu.Unlock()
@@ -305,7 +309,7 @@ func TestPeerThatTakesNothing(t *testing.T) {
 	}
 	require.ErrorIs(t, err, ErrSlow)
 	require.Equal(t, 64, d.Stats().Unacknowledged)
-	r.lose(0)
+	r.Lose(0)
 	require.Eventually(t, func() bool {
 		_, err = d.Write(b)
 		return err == nil

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strconv"
 	"time"
 
@@ -82,7 +81,7 @@ func parseURL(s string) (target, error) {
 // streamid, passphrase, pbkeylen (16, 24 or 32), latency (in milliseconds, as
 // srt-live-transmit has it; ffmpeg's is in microseconds) and mode, which is
 // caller. Packets of the handshake are repeated until they are answered, for
-// 5 s, or as long as ctx lasts if that is shorter. A refusal is a *Rejected.
+// 5 s, or as long as ctx lasts if that is shorter. A refusal is a *RejectError.
 func Dial(ctx context.Context, rawURL string, cfg Config) (*Conn, error) {
 	t, err := parseURL(rawURL)
 	if err != nil {
@@ -183,40 +182,60 @@ func (d *dialing) hello(kind packet.HandshakeType) *packet.CIFHandshake {
 // ask sends a handshake until it is answered with one of the given type, or
 // refused. It returns the answer and its time stamp.
 func (d *dialing) ask(ctx context.Context, h *packet.CIFHandshake, want packet.HandshakeType) (*packet.CIFHandshake, uint32, error) {
-	buf := make([]byte, 2048)
-	var next time.Time
 	for {
-		if now := time.Now(); !now.Before(next) {
-			b, err := handshakePacket(h, uint32(time.Since(d.start).Microseconds()), 0)
-			if err != nil {
-				return nil, 0, err
-			}
-			_, _ = d.pc.Write(b) // what is lost is sent again
-			next = now.Add(handshakeEvery)
-			_ = d.pc.SetReadDeadline(next)
+		b, err := handshakePacket(h, uint32(time.Since(d.start).Microseconds()), 0)
+		if err != nil {
+			return nil, 0, err
 		}
-		if ctx.Err() != nil {
+		_, _ = d.pc.Write(b) // what is lost is sent again
+		next := time.Now().Add(handshakeEvery)
+		_ = d.pc.SetReadDeadline(next)
+		for a := h; a != nil; {
+			if ctx.Err() != nil {
+				return nil, 0, fmt.Errorf("no answer: %w", ctx.Err())
+			}
+			var stamp uint32
+			if a, stamp, err = d.answer(); err != nil || a != nil && a.HandshakeType == want {
+				return a, stamp, err
+			}
+		}
+		if sleepUntil(ctx, next) != nil {
 			return nil, 0, fmt.Errorf("no answer: %w", ctx.Err())
 		}
+	}
+}
+
+// answer reads a handshake of the server's: none if the time is up, or if
+// nobody listens there now. A refusal is an error.
+func (d *dialing) answer() (*packet.CIFHandshake, uint32, error) {
+	buf := make([]byte, 2048)
+	for {
 		n, err := d.pc.Read(buf)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			select { // nobody listens there; now
-			case <-time.After(time.Until(next)):
-			case <-ctx.Done():
-			}
+		if err != nil {
+			return nil, 0, nil
 		}
-		if err != nil || n < headerSize || word(buf, 0) != 1<<31|ctrlHandshake || word(buf, 3) != d.id && word(buf, 3) != 0 {
+		if n < headerSize || word(buf, 0) != 1<<31|ctrlHandshake || word(buf, 3) != d.id && word(buf, 3) != 0 {
 			continue
 		}
-		a, err := parseHandshake(buf[:n])
-		switch {
-		case err != nil:
+		h, err := parseHandshake(buf[:n])
+		if err != nil {
 			continue
-		case a.HandshakeType.IsRejection(), a.HandshakeType >= failure && a.HandshakeType < 4*failure:
-			return nil, 0, &Rejected{wireCode(a.HandshakeType)}
-		case a.HandshakeType == want:
-			return a, word(buf, 2), nil
 		}
+		if h.HandshakeType.IsRejection() || h.HandshakeType >= failure && h.HandshakeType < 4*failure {
+			return nil, 0, &RejectError{wireCode(h.HandshakeType)}
+		}
+		return h, word(buf, 2), nil
+	}
+}
+
+func sleepUntil(ctx context.Context, at time.Time) error {
+	t := time.NewTimer(time.Until(at))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -234,7 +253,7 @@ func (d *dialing) conn(h *packet.CIFHandshake, stamp uint32) (*Conn, error) {
 		return nil, fmt.Errorf("the server's answer: %w", err)
 	}
 	if d.keys != nil && (!h.HasKM || h.SRTKM.Error != 0) {
-		return nil, &Rejected{CodeUnsecure}
+		return nil, &RejectError{CodeUnsecure}
 	}
 	e := &endpoint{cfg: d.cfg, pc: d.pc, single: true, greet: func([]byte, peerAddr) {}}
 	remote := d.pc.RemoteAddr().(*net.UDPAddr).AddrPort()

@@ -157,6 +157,7 @@ func (e *endpoint) ticks() {
 		case <-e.work:
 		}
 		ticker := time.NewTicker(tickEvery)
+		last := time.Now()
 		for {
 			e.mu.RLock()
 			all = slices.AppendSeq(all[:0], maps.Values(e.conns))
@@ -171,8 +172,10 @@ func (e *endpoint) ticks() {
 			case <-ticker.C:
 			}
 			now := time.Now()
+			stalled := now.Sub(last) > stall
+			last = now
 			for _, c := range all {
-				e.tick(c, now)
+				e.tick(c, now, stalled)
 			}
 			clear(all)
 		}
@@ -180,13 +183,13 @@ func (e *endpoint) ticks() {
 	}
 }
 
-func (e *endpoint) tick(c *Conn, now time.Time) {
+func (e *endpoint) tick(c *Conn, now time.Time, stalled bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			e.bad(peerAddr{addr: c.peer.addr}, fmt.Errorf("panic: %v", r))
 		}
 	}()
-	c.tick(now)
+	c.tick(now, stalled)
 }
 
 func (e *endpoint) write(b, oob []byte, to netip.AddrPort) {

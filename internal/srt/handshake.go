@@ -44,27 +44,27 @@ const (
 )
 
 var codeText = map[Code]string{
-	CodeResource: "it has no resources", CodeRogue: "it found the handshake malformed", CodeClose: "it is closing",
-	CodeVersion: "our SRT version is too old", CodeBadSecret: "the passphrase is wrong",
-	CodeUnsecure: "a passphrase is required, or not expected", CodeMessageAPI: "it does not speak live mode",
-	CodeCongestion: "it does not speak live mode", CodeBadRequest: "it does not understand the stream id",
-	CodeUnauthorized: "access denied", CodeOverload: "it is overloaded", CodeForbidden: "access denied",
-	CodeNotFound: "there is no such stream", CodeBadMode: "it does not do what m= asks for",
-	CodeConflict: "the stream is being published already", CodeUnsupported: "it does not take such media",
+	CodeResource: "there are no resources", CodeRogue: "the handshake is malformed", CodeClose: "the server is closing",
+	CodeVersion: "the SRT version is too old", CodeBadSecret: "the passphrase is wrong",
+	CodeUnsecure: "a passphrase is required, or not expected", CodeMessageAPI: "only live mode is spoken",
+	CodeCongestion: "only live mode is spoken", CodeBadRequest: "the stream id is not understood",
+	CodeUnauthorized: "access denied", CodeOverload: "the server is overloaded", CodeForbidden: "access denied",
+	CodeNotFound: "there is no such stream", CodeBadMode: "the mode that the stream id asks for is not known",
+	CodeConflict: "the stream is being published already", CodeUnsupported: "such media is not taken",
 }
 
-// Rejected is a peer's refusal.
-type Rejected struct{ Code Code }
+// RejectError is a peer's refusal.
+type RejectError struct{ Code Code }
 
-func (r *Rejected) Error() string {
+func (r *RejectError) Error() string {
 	if t := codeText[r.Code]; t != "" {
-		return fmt.Sprintf("srt: the server refused: %s (code %d)", t, r.Code)
+		return fmt.Sprintf("refused: %s (code %d)", t, r.Code)
 	}
-	return fmt.Sprintf("srt: the server refused with code %d", r.Code)
+	return fmt.Sprintf("refused (code %d)", r.Code)
 }
 
 // Is reports what a refusal means in the terms of package access.
-func (r *Rejected) Is(target error) bool {
+func (r *RejectError) Is(target error) bool {
 	switch target {
 	case access.ErrDenied:
 		return r.Code == CodeUnauthorized || r.Code == CodeForbidden || r.Code == CodeBadSecret || r.Code == CodeUnsecure
@@ -78,7 +78,7 @@ func (r *Rejected) Is(target error) bool {
 
 // codeOf returns the reason that tells a peer of an error.
 func codeOf(err error) Code {
-	var r *Rejected
+	var r *RejectError
 	switch {
 	case errors.As(err, &r):
 		return r.Code

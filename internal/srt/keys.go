@@ -15,22 +15,24 @@ const (
 	MaxPassphrase = 80
 )
 
-// After how many packets encrypted with a key the next is used, and how many
-// before that the peer is told of it. Counters of AES-CTR repeat with the
-// sequence numbers.
 const (
+	// After how many packets encrypted with a key the next one is used, and how
+	// many before that the peer is told of it. Counters of AES-CTR repeat with
+	// the sequence numbers.
 	refreshAfter    = 1 << 24
 	announceBefore  = 1 << 12
 	announceEvery   = 200_000 // µs, until it is confirmed
 	evenKey, oddKey = 1, 2
 )
 
-// keys are the keys of a connection, in both directions.
+// keys are the keys of a connection. Both directions begin with the same, and
+// change theirs on their own.
 type keys struct {
-	cipher     crypto.Crypto
+	out, in    crypto.Crypto
 	passphrase string
 	own        byte // which one we send with
 	used       int  // packets
+	refreshAt  int  // of them
 	announced  int64
 	next       []byte // announcement of the next key; nil: none is due
 	confirmed  bool
@@ -40,56 +42,61 @@ type keys struct {
 
 var errSecret = errors.New("the passphrase is wrong")
 
-// newKeys makes keys for a caller.
+// newKeys makes keys for a caller, and the message that tells the peer.
 func newKeys(length int, passphrase string) (*keys, *packet.CIFKeyMaterialExtension, error) {
-	k := &keys{passphrase: passphrase, own: evenKey}
-	var err error
-	if k.cipher, err = crypto.New(length); err != nil {
+	cipher, err := crypto.New(length)
+	if err != nil {
 		return nil, nil, err
 	}
 	km := new(packet.CIFKeyMaterialExtension)
-	return k, km, k.cipher.MarshalKM(km, passphrase, packet.EvenKeyEncrypted)
+	if err := cipher.MarshalKM(km, passphrase, packet.EvenKeyEncrypted); err != nil {
+		return nil, nil, err
+	}
+	k, err := openKeys(km, passphrase)
+	return k, km, err
 }
 
 // openKeys takes the keys that a caller sent.
 func openKeys(km *packet.CIFKeyMaterialExtension, passphrase string) (*keys, error) {
-	k := &keys{passphrase: passphrase, own: evenKey}
+	k := &keys{passphrase: passphrase, own: evenKey, refreshAt: refreshAfter}
 	if km.KeyBasedEncryption == packet.OddKeyEncrypted {
 		k.own = oddKey
 	}
-	var err error
-	if k.cipher, err = crypto.New(int(km.KLen)); err != nil {
-		return nil, err
-	}
-	if err := k.cipher.UnmarshalKM(km, passphrase); err != nil {
-		return nil, errSecret
+	for _, cipher := range []*crypto.Crypto{&k.out, &k.in} {
+		var err error
+		if *cipher, err = crypto.New(int(km.KLen)); err != nil {
+			return nil, err
+		}
+		if err := (*cipher).UnmarshalKM(km, passphrase); err != nil {
+			return nil, errSecret
+		}
 	}
 	return k, nil
 }
 
 func (k *keys) encrypt(b []byte, seq uint32) (key byte, err error) {
 	k.used++
-	return k.own, k.cipher.EncryptOrDecryptPayload(b, packet.PacketEncryption(k.own), seq)
+	return k.own, k.out.EncryptOrDecryptPayload(b, packet.PacketEncryption(k.own), seq)
 }
 
 func (k *keys) decrypt(key byte, b []byte, seq uint32) error {
-	return k.cipher.EncryptOrDecryptPayload(b, packet.PacketEncryption(key), seq)
+	return k.in.EncryptOrDecryptPayload(b, packet.PacketEncryption(key), seq)
 }
 
 // refresh announces the next key in time, and changes to it once the peer has
 // it.
 func (k *keys) refresh(c *Conn, now int64) {
-	if k.used < refreshAfter-announceBefore {
+	if k.used < k.refreshAt-announceBefore {
 		return
 	}
 	other := evenKey + oddKey - k.own
 	if k.next == nil {
-		if k.cipher.GenerateSEK(packet.PacketEncryption(other)) != nil {
+		if k.out.GenerateSEK(packet.PacketEncryption(other)) != nil {
 			return
 		}
 		km := new(packet.CIFKeyMaterialExtension)
 		var b bytes.Buffer
-		if k.cipher.MarshalKM(km, k.passphrase, packet.PacketEncryption(other)) != nil || km.Marshal(&b) != nil {
+		if k.out.MarshalKM(km, k.passphrase, packet.PacketEncryption(other)) != nil || km.Marshal(&b) != nil {
 			return
 		}
 		k.next, k.announced, k.confirmed = b.Bytes(), now-announceEvery, false
@@ -98,7 +105,7 @@ func (k *keys) refresh(c *Conn, now int64) {
 		k.announced = now
 		c.sendControl(now, ctrlUser, subKeyRequest, 0, k.next)
 	}
-	if k.confirmed && k.used >= refreshAfter {
+	if k.confirmed && k.used >= k.refreshAt {
 		k.own, k.used, k.next = other, 0, nil
 	}
 }
@@ -131,7 +138,7 @@ func (k *keys) take(body []byte, now int64) bool {
 	}
 	k.lastAt = now
 	km := new(packet.CIFKeyMaterialExtension)
-	if err := km.Unmarshal(body); err != nil || km.Error != 0 || k.cipher.UnmarshalKM(km, k.passphrase) != nil {
+	if err := km.Unmarshal(body); err != nil || km.Error != 0 || k.in.UnmarshalKM(km, k.passphrase) != nil {
 		return false
 	}
 	k.last = bytes.Clone(body)

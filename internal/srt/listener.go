@@ -8,8 +8,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,18 +21,18 @@ import (
 	"github.com/sluice-live/sluice/internal/access"
 )
 
-// pendingFor is how long a handshake waits for an answer: callers give up
-// after 3 s by default.
-const pendingFor = 15 * time.Second
-
 // Listener takes publishers and players on one UDP port.
 type Listener struct {
 	*endpoint
 	secret   [32]byte
 	started  time.Time
 	arrivals chan *Pending
+	stopped  chan struct{}
+	stopOnce sync.Once
 
-	known map[caller]*state // guarded by endpoint.mu
+	// Guarded by endpoint.mu:
+	known  map[caller]*Conn // nil while it is pending
+	closed bool
 
 	handshakes, refused, overloaded atomic.Uint64
 }
@@ -40,10 +42,6 @@ type caller struct {
 	addr netip.AddrPort
 	id   uint32
 }
-
-// state is what has become of a caller's handshake: conn is nil while it is
-// pending.
-type state struct{ conn *Conn }
 
 // ListenerStats count what came to a Listener.
 type ListenerStats struct {
@@ -65,7 +63,8 @@ func Listen(ctx context.Context, address string, cfg Config) (*Listener, error) 
 		endpoint: &endpoint{cfg: cfg, pc: pc},
 		started:  time.Now(),
 		arrivals: make(chan *Pending, cfg.Pending),
-		known:    make(map[caller]*state),
+		stopped:  make(chan struct{}),
+		known:    make(map[caller]*Conn),
 	}
 	_, _ = rand.Read(l.secret[:]) // never fails
 	l.greet = l.handshake
@@ -94,21 +93,35 @@ func (l *Listener) Accept(ctx context.Context) (*Pending, error) {
 	select {
 	case p := <-l.arrivals:
 		return p, nil
-	case <-l.done:
+	case <-l.stopped:
 		return nil, fmt.Errorf("srt: accept: %w", net.ErrClosed)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
+// Stop takes no more callers. Those who are connected stay.
+func (l *Listener) Stop() { l.stopOnce.Do(func() { close(l.stopped) }) }
+
+func (l *Listener) isStopped() bool {
+	select {
+	case <-l.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
 // Close ends the connections and closes the port.
 func (l *Listener) Close() error {
-	l.mu.RLock()
-	conns := make([]*Conn, 0, len(l.conns))
-	for _, c := range l.conns {
-		conns = append(conns, c)
+	l.Stop()
+	for len(l.arrivals) > 0 {
+		(<-l.arrivals).refuse(CodeClose)
 	}
-	l.mu.RUnlock()
+	l.mu.Lock()
+	l.closed = true
+	conns := slices.Collect(maps.Values(l.conns))
+	l.mu.Unlock()
 	for _, c := range conns {
 		_ = c.Close() // never fails
 	}
@@ -182,12 +195,12 @@ func (l *Listener) reject(h *packet.CIFHandshake, from peerAddr, code Code) {
 func (l *Listener) conclusion(h *packet.CIFHandshake, from peerAddr, stamp uint32) {
 	key := caller{from.addr, h.SRTSocketId}
 	l.mu.RLock()
-	known, conns := l.known[key], len(l.conns)
-	pending := len(l.known) - conns
+	c, known := l.known[key]
+	pending := len(l.known) - len(l.conns)
 	l.mu.RUnlock()
-	if known != nil {
-		if known.conn != nil { // our answer was lost
-			l.write(known.conn.response, from.oob, from.addr)
+	if known {
+		if c != nil { // our answer was lost
+			l.write(c.response, from.oob, from.addr)
 		}
 		return
 	}
@@ -195,6 +208,10 @@ func (l *Listener) conclusion(h *packet.CIFHandshake, from peerAddr, stamp uint3
 	if code, err := check(h); err != nil {
 		l.cfg.Log.Info("SRT handshake refused", "remote", from.addr.String(), "error", err)
 		l.reject(h, from, code)
+		return
+	}
+	if l.isStopped() {
+		l.reject(h, from, CodeClose)
 		return
 	}
 	if pending >= l.cfg.Pending {
@@ -210,7 +227,7 @@ func (l *Listener) conclusion(h *packet.CIFHandshake, from peerAddr, stamp uint3
 	}
 	p := &Pending{l: l, h: h, key: key, from: from, stamp: stamp, at: time.Now(), id: id}
 	l.mu.Lock()
-	l.known[key] = &state{}
+	l.known[key] = nil
 	l.mu.Unlock()
 	select {
 	case l.arrivals <- p:
@@ -220,7 +237,7 @@ func (l *Listener) conclusion(h *packet.CIFHandshake, from peerAddr, stamp uint3
 	}
 }
 
-// remove takes a connection out of the books.
+// forget takes a caller out of the books.
 func (l *Listener) forget(key caller) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -236,7 +253,11 @@ type Pending struct {
 	stamp uint32
 	at    time.Time
 	id    streamID
-	once  sync.Once
+
+	unlocked bool
+	keys     *keys
+	once     sync.Once
+	conn     *Conn // once accepted
 }
 
 // Request returns what is asked for.
@@ -267,37 +288,44 @@ func (p *Pending) refuse(code Code) {
 var errAnswered = errors.New("srt: the handshake has been answered")
 
 // Unlock checks the caller's passphrase against the one that is required, ""
-// for none. It returns a *Rejected if it is wrong; that is to be told with
-// Reject.
-func (p *Pending) unlock(passphrase string) (*keys, error) {
+// for none. If it is wrong, the error is a *RejectError, to be told with Reject.
+func (p *Pending) Unlock(passphrase string) error {
+	p.unlocked = true
 	switch {
 	case p.h.HasKM != (passphrase != ""):
-		return nil, &Rejected{CodeUnsecure}
+		return fmt.Errorf("srt: %w", &RejectError{CodeUnsecure})
 	case passphrase == "":
-		return nil, nil
+		return nil
 	}
-	k, err := openKeys(p.h.SRTKM, passphrase)
-	if err != nil {
-		return nil, &Rejected{CodeBadSecret}
+	var err error
+	if p.keys, err = openKeys(p.h.SRTKM, passphrase); err != nil {
+		return fmt.Errorf("srt: %w", &RejectError{CodeBadSecret})
 	}
-	return k, nil
+	return nil
 }
 
-// Accept says yes, if the caller has the passphrase; "" is none. Otherwise it
-// refuses with the reason and returns it.
-func (p *Pending) Accept(passphrase string) (*Conn, error) {
-	k, err := p.unlock(passphrase)
-	if err != nil {
-		p.Reject(err)
-		return nil, fmt.Errorf("srt: accept: %w", err)
+// Accept says yes. A caller with a passphrase is to be unlocked before; if it
+// was not, it is refused.
+func (p *Pending) Accept() (*Conn, error) {
+	if !p.unlocked {
+		if err := p.Unlock(""); err != nil {
+			p.Reject(err)
+			return nil, err
+		}
 	}
-	if time.Since(p.at) > pendingFor {
-		p.refuse(CodeOverload)
+	err := errAnswered
+	p.once.Do(func() { p.conn, err = p.accept(p.keys) })
+	return p.conn, err
+}
+
+// Close refuses the caller if it has no answer yet, and else closes its
+// connection.
+func (p *Pending) Close() error {
+	p.refuse(CodeClose)
+	if p.conn != nil {
+		return p.conn.Close()
 	}
-	var c *Conn
-	err = errAnswered
-	p.once.Do(func() { c, err = p.accept(k) })
-	return c, err
+	return nil
 }
 
 func (p *Pending) accept(k *keys) (*Conn, error) {
@@ -324,13 +352,13 @@ func (p *Pending) accept(k *keys) (*Conn, error) {
 	c.response = b
 	c.onEnd = func() { l.forget(p.key) }
 	l.mu.Lock()
-	if l.known[p.key] == nil { // closed meanwhile
+	if l.closed {
 		l.mu.Unlock()
 		return nil, fmt.Errorf("srt: accept: %w", net.ErrClosed)
 	}
-	l.known[p.key].conn = c
+	l.known[p.key], l.conns[c.id] = c, c
 	l.mu.Unlock()
-	l.add(c)
+	signal(l.work)
 	l.write(b, p.from.oob, p.from.addr)
 	return c, nil
 }

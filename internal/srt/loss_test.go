@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-live/sluice/internal/testmedia"
 )
 
 // lossFor is how long a lossy path is held up: 15 s, and SLUICE_SRT_LOSS in the
@@ -46,8 +48,11 @@ func TestNothingMissingOnALossyPath(t *testing.T) {
 		for _, loss := range losses {
 			t.Run(fmt.Sprintf("%v/%v%%", rtt, loss*100), func(t *testing.T) {
 				t.Parallel()
-				p := path{Delay: rtt/2 - rtt/20, Jitter: rtt / 10, Loss: loss}
-				st := overPath(t, p, 8*rtt, length)
+				p := testmedia.Path{Delay: rtt/2 - rtt/20, Jitter: rtt / 10, Loss: loss}
+				st, stall := overPath(t, p, 8*rtt, length)
+				if st.Missing > 0 && stall > rtt {
+					t.Skipf("%d packets are missing, but the machine is too busy to tell: it stood still for %v", st.Missing, stall)
+				}
 				assert.Zero(t, st.Missing)
 			})
 		}
@@ -56,21 +61,21 @@ func TestNothingMissingOnALossyPath(t *testing.T) {
 
 // TestGapsAreCounted loses more than the latency can make good.
 func TestGapsAreCounted(t *testing.T) {
-	st := overPath(t, path{Delay: 50 * time.Millisecond, Loss: 0.10}, 150*time.Millisecond, 5*time.Second)
+	st, _ := overPath(t, testmedia.Path{Delay: 50 * time.Millisecond, Loss: 0.10}, 150*time.Millisecond, 5*time.Second)
 	assert.Positive(t, st.Missing)
 }
 
 // overPath sends numbered packets and checks that each one came or was counted
 // as missing, in order.
-func overPath(t *testing.T, p path, latency, length time.Duration) Stats {
+func overPath(t *testing.T, p testmedia.Path, latency, length time.Duration) (_ Stats, stall time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), length+time.Minute)
 	defer cancel()
 	l := listen(t, Config{})
-	r := newRelay(t, l.Addr(), path{Delay: p.Delay, Jitter: p.Jitter})
+	r := testmedia.NewRelay(t, l.Addr(), testmedia.Path{Delay: p.Delay, Jitter: p.Jitter})
 	more := url.Values{"latency": {strconv.Itoa(int(latency.Milliseconds()))}}
-	d, a := pair(ctx, t, l, r.addr(), more, Config{})
-	r.lose(p.Loss)
+	d, a := pair(ctx, t, l, r.Addr(), more, Config{})
+	r.Lose(p.Loss)
 	const every = 5264 * time.Microsecond // 2 Mbit/s
 	total := int(length / every)
 	go func() {
@@ -83,10 +88,10 @@ func overPath(t *testing.T, p path, latency, length time.Duration) Stats {
 	assert.Equal(t, int(st.Missing), missing, "each gap is counted")
 	if t.Failed() || missing > 0 || testing.Verbose() {
 		out := d.Stats()
-		t.Logf("of %d packets %d came, %d missing; RTT %v ± %v; lost on the way %d, repeated %d, belated %d, twice %d, given up %d",
-			total, n, missing, st.RTT, st.RTTVar, st.Lost, out.Repeated, st.Belated, st.Duplicates, out.SendDropped)
+		t.Logf("the machine stood still for %v at most; of %d packets %d came, %d missing; RTT %v ± %v; lost on the way %d, repeated %d, belated %d, twice %d, given up %d",
+			r.Stall(), total, n, missing, st.RTT, st.RTTVar, st.Lost, out.Repeated, st.Belated, st.Duplicates, out.SendDropped)
 	}
 	require.GreaterOrEqual(t, n+missing, total-8, "nothing but the very end is not accounted for")
 	assert.NoError(t, a.Close())
-	return st
+	return st, r.Stall()
 }

@@ -9,6 +9,9 @@ import (
 const (
 	tickEvery = 10 * time.Millisecond
 	keepalive = 1_000_000 // µs
+	// A tick that comes so late shows that the process stood still: what it
+	// seems to miss is waiting in the socket, or may yet be asked for.
+	stall = 60 * time.Millisecond
 )
 
 // acks are the acknowledgements sent whose answers measure the round trip.
@@ -96,7 +99,7 @@ func (c *Conn) data(b []byte, now int64) {
 		payload = nil // there is no use in asking for it again
 	}
 	due := sent + c.in.delay + c.in.clock.drift.correction
-	result, gap := c.in.put(seq, due, payload)
+	result, gap := c.in.put(seq, due, payload, now, flags&flagRetransmit != 0)
 	switch result {
 	case twice:
 		c.stats.Duplicates++
@@ -107,7 +110,9 @@ func (c *Conn) data(b []byte, now int64) {
 	}
 	if gap > 0 {
 		c.stats.Lost += uint64(gap)
-		c.ask(now)
+		if c.in.late == 0 {
+			c.ask(now)
+		}
 	}
 	if c.in.first == seq && due <= now {
 		signal(c.ready)
@@ -205,23 +210,28 @@ func (c *Conn) resend(body []byte, now int64) {
 // repeat sends a packet again unless it was sent within the last few µs given.
 func (c *Conn) repeat(seq uint32, now, within int64) {
 	d := c.out.at(seq)
-	if d.buf == nil || now-d.last < within {
+	if d.buf == nil || now-d.last < within || !c.out.mayRepeat(now) {
 		return
 	}
 	d.last = now
+	c.out.tokens--
 	d.buf.b[4] |= flagRetransmit >> 24
 	c.send(d.buf.packet(), now)
 	c.stats.Repeated++
 }
 
 // tick does what time asks for.
-func (c *Conn) tick(at time.Time) {
+func (c *Conn) tick(at time.Time, stalled bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
 		return
 	}
 	now := c.at(at)
+	if stalled {
+		c.in.patient = now + 2*c.rtt.mean + 100_000
+		c.heard = max(c.heard, now-c.cfg.PeerTimeout.Microseconds()+1_000_000)
+	}
 	switch {
 	case now-c.heard > c.cfg.PeerTimeout.Microseconds():
 		c.end(ErrGone)
@@ -237,11 +247,15 @@ func (c *Conn) tick(at time.Time) {
 	if c.in.due(now) {
 		signal(c.ready)
 	}
-	c.expire(now)
+	if !stalled {
+		c.expire(now)
+	}
 	if now-c.spoke > keepalive {
 		c.sendControl(now, ctrlKeepalive, 0, 0, []byte{0, 0, 0, 0})
 	}
-	c.in.rate.tick(now)
+	if c.in.rate.tick(now) {
+		c.in.late -= c.in.late / 16
+	}
 	c.out.rate.tick(now)
 }
 
@@ -271,9 +285,13 @@ type meter struct {
 	perSecond    float64 // bytes
 }
 
-func (m *meter) tick(now int64) {
-	if d := now - m.since; d >= 1_000_000 {
-		m.perSecond = float64(m.bytes) * 1e6 / float64(d)
-		m.bytes, m.since = 0, now
+// tick reports whether a second has passed.
+func (m *meter) tick(now int64) bool {
+	d := now - m.since
+	if d < 1_000_000 {
+		return false
 	}
+	m.perSecond = float64(m.bytes) * 1e6 / float64(d)
+	m.bytes, m.since = 0, now
+	return true
 }

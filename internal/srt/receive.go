@@ -6,8 +6,8 @@ package srt
 // missing.
 type arrival struct {
 	buf   *buffer // nil: missing
-	due   int64
-	asked int64 // when it was last asked for
+	due   int64   // of one that is missing, when that was seen
+	asked int64   // when it was last asked for
 }
 
 // inbox puts the packets that come in in order, and holds each until it is due.
@@ -16,6 +16,8 @@ type inbox struct {
 	end           uint32 // behind the newest
 	whole         uint32 // the first that is missing; end if none is
 	skipped       int    // missing packets that first has jumped over
+	late          int64  // how late packets come that are only out of order
+	patient       int64  // until then, nothing that is missing is given up
 	spans         []span // scratch
 }
 
@@ -35,7 +37,7 @@ const (
 
 // put takes a packet. gap is how many are missing right before it, not known
 // to be missing until now.
-func (b *inbox) put(seq uint32, due int64, payload []byte) (_ placed, gap int) {
+func (b *inbox) put(seq uint32, due int64, payload []byte, now int64, repeated bool) (_ placed, gap int) {
 	ahead := distance(seq, b.first)
 	if ahead < 0 {
 		return belated, 0
@@ -51,13 +53,16 @@ func (b *inbox) put(seq uint32, due int64, payload []byte) (_ placed, gap int) {
 	if n := distance(seq, b.end); n >= 0 {
 		gap = n
 		for i := range n {
-			*b.at(advance(b.end, i)) = arrival{}
+			*b.at(advance(b.end, i)) = arrival{due: now}
 		}
 		*s = arrival{}
 		b.end = advance(seq, 1)
 	}
 	if s.buf != nil {
 		return twice, 0
+	}
+	if s.due != 0 && !repeated {
+		b.outOfOrder(now-s.due, due-now)
 	}
 	s.buf, s.due = newBuffer(payload), due
 	for b.whole != b.end && b.at(b.whole).buf != nil {
@@ -66,6 +71,10 @@ func (b *inbox) put(seq uint32, due int64, payload []byte) (_ placed, gap int) {
 	return fresh, gap
 }
 
+// outOfOrder notes that a packet came that much behind later ones, and how much
+// time is left to it. Those that are missing are asked for no sooner than that.
+func (b *inbox) outOfOrder(by, left int64) { b.late = max(b.late, min(by+1, left/8)) }
+
 // take returns the next packet if it is due at now, and how many before it are
 // missing for good.
 func (b *inbox) take(now int64) (_ *buffer, missing int) {
@@ -73,7 +82,7 @@ func (b *inbox) take(now int64) (_ *buffer, missing int) {
 	for seq != b.end && b.at(seq).buf == nil {
 		seq = advance(seq, 1) // end is behind a packet that is here
 	}
-	if seq == b.end || b.at(seq).due > now {
+	if seq == b.end || b.at(seq).due > now || seq != b.first && now < b.patient {
 		return nil, 0
 	}
 	missing = distance(seq, b.first) + b.skipped
@@ -95,7 +104,7 @@ func (b *inbox) take(now int64) (_ *buffer, missing int) {
 func (b *inbox) due(now int64) bool {
 	for seq := b.first; seq != b.end; seq = advance(seq, 1) {
 		if s := b.at(seq); s.buf != nil {
-			return s.due <= now
+			return s.due <= now && (seq == b.first || now >= b.patient)
 		}
 	}
 	return false
@@ -108,7 +117,7 @@ func (b *inbox) lost(now, interval int64) []span {
 	words := 0
 	for seq := b.whole; seq != b.end && words < maxLossWords-2; seq = advance(seq, 1) {
 		s := b.at(seq)
-		if s.buf != nil || s.asked != 0 && now-s.asked < interval {
+		if s.buf != nil || s.asked != 0 && now-s.asked < interval || now-s.due < b.late {
 			continue
 		}
 		s.asked = now

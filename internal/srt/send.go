@@ -15,6 +15,7 @@ type outbox struct {
 	next            uint32 // of the next packet
 	message         uint32
 	window          int // how many the peer has room for
+	rate            meter
 	tokens          float64
 	filled          int64 // when tokens were last added
 	progress        int64 // when the peer last acknowledged something
@@ -24,18 +25,30 @@ func newOutbox(seq uint32, window int) outbox {
 	return outbox{ring: ring[departure]{first: seq}, next: seq, window: window, tokens: paceBurst}
 }
 
-// Pace of sending: 126 Mbit/s, so that a key frame does not overrun the buffers
-// on its way.
+// Pace of sending: at least 32 Mbit/s and three times the stream's own rate, so
+// that a key frame, or the group of pictures that a player begins with, does
+// not overrun the buffers on its way. What is repeated has precedence.
 const (
-	pacePerMicro = 0.012
-	paceBurst    = 48
+	leastPace  = 0.003 // packets in a µs
+	paceBurst  = 32
+	repeatDebt = 32
 )
 
 // pace reports whether a packet may go now.
 func (o *outbox) pace(now int64) bool {
-	o.tokens = min(o.tokens+float64(now-o.filled)*pacePerMicro, paceBurst)
-	o.filled = now
+	o.refill(now)
 	return o.tokens >= 1
+}
+
+func (o *outbox) mayRepeat(now int64) bool {
+	o.refill(now)
+	return o.tokens > -repeatDebt
+}
+
+func (o *outbox) refill(now int64) {
+	rate := max(leastPace, 3*o.rate.perSecond/livePacket/1e6)
+	o.tokens = min(o.tokens+float64(now-o.filled)*rate, paceBurst)
+	o.filled = now
 }
 
 func (o *outbox) waiting() int { return distance(o.next, o.first) }

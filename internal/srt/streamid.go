@@ -22,9 +22,13 @@ type streamID struct {
 // Plain: KEY and publish:KEY publish; request:STREAM, read:STREAM and
 // play:STREAM play. Standard: #!::r=NAME,m=publish or m=request, which is the
 // default, and further keys; they and what follows a ? in a name are in query.
+// Escapes of URLs, such as %3A, are undone: ffmpeg does not do it.
 func parseStreamID(s string) (streamID, error) {
 	if len(s) > maxStreamID {
-		return streamID{}, fmt.Errorf("srt: stream id of %d bytes: %w", len(s), &Rejected{CodeBadRequest})
+		return streamID{}, fmt.Errorf("srt: stream id of %d bytes: %w", len(s), &RejectError{CodeBadRequest})
+	}
+	if plain, err := url.PathUnescape(s); err == nil {
+		s = plain
 	}
 	id := streamID{query: url.Values{}}
 	if rest, ok := strings.CutPrefix(s, "#!::"); ok {
@@ -38,7 +42,7 @@ func parseStreamID(s string) (streamID, error) {
 		id.name = name
 		more, err := url.ParseQuery(query)
 		if err != nil {
-			return streamID{}, fmt.Errorf("srt: what follows ? in the stream id is no query: %w", &Rejected{CodeBadRequest})
+			return streamID{}, fmt.Errorf("srt: what follows ? in the stream id is no query: %w", &RejectError{CodeBadRequest})
 		}
 		for k, v := range more {
 			id.query[k] = append(id.query[k], v...)
@@ -46,7 +50,7 @@ func parseStreamID(s string) (streamID, error) {
 	}
 	if id.name == "" {
 		return streamID{}, fmt.Errorf("srt: the stream id names no stream: "+
-			"set it to publish:KEY or to #!::m=publish,r=KEY: %w", &Rejected{CodeBadRequest})
+			"set it to publish:KEY or to #!::m=publish,r=KEY: %w", &RejectError{CodeBadRequest})
 	}
 	return id, nil
 }
@@ -77,7 +81,7 @@ func (id *streamID) standard(s string) error {
 			mode = value
 		case "t":
 			if value != "stream" {
-				return fmt.Errorf("srt: the stream id asks for t=%.16q: %w", value, &Rejected{CodeUnsupported})
+				return fmt.Errorf("srt: the stream id asks for t=%.16q: %w", value, &RejectError{CodeUnsupported})
 			}
 		default:
 			id.query.Add(key, value)
@@ -88,7 +92,7 @@ func (id *streamID) standard(s string) error {
 	case "request":
 		id.play = true
 	default:
-		return fmt.Errorf("srt: the stream id asks for m=%.16q; there is publish and request: %w", mode, &Rejected{CodeBadMode})
+		return fmt.Errorf("srt: the stream id asks for m=%.16q; there is publish and request: %w", mode, &RejectError{CodeBadMode})
 	}
 	return nil
 }

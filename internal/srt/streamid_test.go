@@ -23,6 +23,8 @@ func TestStreamIDs(t *testing.T) {
 		"#!::r=demo":                    {name: "demo", play: true},
 		"#!::r=demo,t=stream,token=T":   {name: "demo", play: true, query: url.Values{"token": {"T"}}},
 		"#!::r=demo?token=T&x=1":        {name: "demo", play: true, query: url.Values{"token": {"T"}, "x": {"1"}}},
+		"publish%3AKEY":                 {name: "KEY"},
+		"%23!::r=KEY%2Cm=publish":       {name: "KEY"},
 		"#!::,r=a=b,m=publish,":         {name: "a=b"},
 	} {
 		if want.query == nil {

@@ -1,4 +1,4 @@
-package srt
+package testmedia
 
 import (
 	"container/heap"
@@ -12,16 +12,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// path is what a relay does to the packets of each direction.
-type path struct {
+// Path is what a Relay does to the packets of each direction.
+type Path struct {
 	Delay  time.Duration // one way
 	Jitter time.Duration // at most that much more; it reorders
 	Loss   float64       // share that is dropped
 }
 
-// relay is a UDP path between any callers and one server.
-type relay struct {
-	path
+// Relay is a UDP path between any callers and one server, which loses, delays
+// and reorders packets. Each caller reaches the server from an address of its
+// own.
+type Relay struct {
+	Path
 	pc     *net.UDPConn
 	server netip.AddrPort
 
@@ -30,7 +32,7 @@ type relay struct {
 	wake    chan struct{}
 	callers map[netip.AddrPort]*net.UDPConn
 	loss    float64 // now
-	dropped int
+	stall   time.Duration
 	random  *rand.Rand
 	closed  bool
 	wg      sync.WaitGroup
@@ -55,14 +57,14 @@ func (d *delayed) Pop() any {
 	return x
 }
 
-// newRelay relays to a server until the end of the test.
-func newRelay(t testing.TB, server net.Addr, p path) *relay {
+// NewRelay relays to a server until the end of the test.
+func NewRelay(t testing.TB, server net.Addr, p Path) *Relay {
 	t.Helper()
 	pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
 	require.NoError(t, pc.SetReadBuffer(1<<20))
-	r := &relay{
-		path: p, pc: pc, loss: p.Loss, wake: make(chan struct{}, 1),
+	r := &Relay{
+		Path: p, pc: pc, loss: p.Loss, wake: make(chan struct{}, 1),
 		server:  netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(server.(*net.UDPAddr).Port)),
 		callers: make(map[netip.AddrPort]*net.UDPConn),
 		random:  rand.New(rand.NewPCG(1, uint64(p.Delay))),
@@ -73,16 +75,25 @@ func newRelay(t testing.TB, server net.Addr, p path) *relay {
 	return r
 }
 
-func (r *relay) addr() string { return r.pc.LocalAddr().String() }
+// Addr is what callers are to call, host:port.
+func (r *Relay) Addr() string { return r.pc.LocalAddr().String() }
 
-// lose sets the share of packets that is dropped from now on.
-func (r *relay) lose(share float64) {
+// Lose sets the share of packets that is dropped from now on.
+func (r *Relay) Lose(share float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.loss = share
 }
 
-func (r *relay) fromCallers() {
+// Stall returns by how much the relay itself has delayed a packet, at most: how
+// long this machine stood still, which is no fault of those it relays for.
+func (r *Relay) Stall() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stall
+}
+
+func (r *Relay) fromCallers() {
 	buf := make([]byte, 2048)
 	for {
 		n, from, err := r.pc.ReadFromUDPAddrPort(buf)
@@ -104,7 +115,7 @@ func (r *relay) fromCallers() {
 	}
 }
 
-func (r *relay) fromServer(up *net.UDPConn, to netip.AddrPort) {
+func (r *Relay) fromServer(up *net.UDPConn, to netip.AddrPort) {
 	buf := make([]byte, 2048)
 	for {
 		n, err := up.Read(buf)
@@ -120,11 +131,10 @@ func (r *relay) fromServer(up *net.UDPConn, to netip.AddrPort) {
 	}
 }
 
-func (r *relay) push(b []byte, send func([]byte)) {
+func (r *Relay) push(b []byte, send func([]byte)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.random.Float64() < r.loss {
-		r.dropped++
 		return
 	}
 	d := r.Delay
@@ -139,7 +149,7 @@ func (r *relay) push(b []byte, send func([]byte)) {
 }
 
 // deliver sends each packet when its time has come.
-func (r *relay) deliver() {
+func (r *Relay) deliver() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -154,6 +164,7 @@ func (r *relay) deliver() {
 				break
 			}
 			d := heap.Pop(&r.queue).(datagram)
+			r.stall = max(r.stall, -wait)
 			d.send(d.data)
 			wait = time.Hour
 		}
@@ -166,7 +177,7 @@ func (r *relay) deliver() {
 	}
 }
 
-func (r *relay) close() {
+func (r *Relay) close() {
 	r.mu.Lock()
 	r.closed = true
 	_ = r.pc.Close()
@@ -174,6 +185,9 @@ func (r *relay) close() {
 		_ = up.Close()
 	}
 	r.mu.Unlock()
-	signal(r.wake)
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
 	r.wg.Wait()
 }

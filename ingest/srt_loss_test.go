@@ -1,0 +1,117 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/internal/mpegts"
+	"github.com/sluice-live/sluice/internal/testmedia"
+)
+
+// TestSRTOverALossyPath has ffmpeg publish over paths that lose, delay and
+// reorder, with a latency of eight round trips, and srt-live-transmit play what
+// comes of it over the same path. Neither may miss anything. SLUICE_SRT_LOSS is
+// how long each lasts.
+func TestSRTOverALossyPath(t *testing.T) {
+	if os.Getenv("SLUICE_INTEROP") == "" {
+		t.Skip("takes long: make interop runs it")
+	}
+	length := 10 * time.Minute
+	if v := os.Getenv("SLUICE_SRT_LOSS"); v != "" {
+		var err error
+		length, err = time.ParseDuration(v)
+		require.NoError(t, err)
+	}
+	clip := testmedia.Clip(t, testmedia.Spec{Audio: "aac", VideoKbps: 1800})
+	for _, rtt := range []time.Duration{40, 100, 250, 400} {
+		rtt *= time.Millisecond
+		for _, loss := range []float64{0.02, 0.05} {
+			t.Run(fmt.Sprintf("%v/%v%%", rtt, loss*100), func(t *testing.T) {
+				t.Parallel()
+				lossyPath(t, clip, rtt, loss, length)
+			})
+		}
+	}
+}
+
+func lossyPath(t *testing.T, clip string, rtt time.Duration, loss float64, length time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), length+2*time.Minute)
+	defer cancel()
+	r := serveSRT(t)
+	relay := testmedia.NewRelay(t, r.SRTAddr(), testmedia.Path{Delay: rtt/2 - rtt/20, Jitter: rtt / 10, Loss: loss})
+	through := func(streamID string, latency time.Duration) string {
+		u := r.srtURL(streamID, "", "latency="+strconv.FormatInt(int64(latency), 10))
+		return strings.Replace(u, r.SRTAddr().String(), relay.Addr(), 1)
+	}
+	testmedia.Start(ctx, t, testmedia.Need(t, "ffmpeg"), "-nostdin", "-loglevel", "warning", "-re", "-stream_loop", "-1",
+		"-i", clip, "-c", "copy", "-f", "mpegts", through("publish:open", 8*rtt/time.Microsecond))
+	var stream *sluice.Stream
+	select {
+	case stream = <-r.streams:
+	case <-ctx.Done():
+		t.Fatal("nobody published")
+	}
+	played := make(chan uint64, 1)
+	go func() {
+		played <- playThrough(ctx, t, through("read:open", 8*rtt/time.Millisecond), length-10*time.Second)
+	}()
+	watch(ctx, t, stream, int(length.Seconds()*30))
+	st := r.SRTStats()
+	require.NotEmpty(t, st)
+	t.Logf("the machine stood still for %v at most; publisher %+v", relay.Stall(), st[0].SRTStats)
+	assert.Zero(t, st[0].Missing)
+	assert.Equal(t, 8*rtt, st[0].Latency)
+	assert.Positive(t, st[0].Lost)
+	if len(st) > 1 {
+		t.Logf("player %+v", st[1].SRTStats)
+	}
+	assert.Zero(t, <-played, "transport packets that the player missed")
+}
+
+// playThrough plays for some time and returns how many transport packets are
+// missing.
+func playThrough(ctx context.Context, t *testing.T, url string, length time.Duration) uint64 {
+	out, in, err := os.Pipe()
+	if !assert.NoError(t, err) {
+		return 0
+	}
+	defer out.Close()
+	ctx, cancel := context.WithTimeout(ctx, length)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, testmedia.Need(t, "srt-live-transmit"), "-q", url, "file://con")
+	cmd.Stdout = in
+	err = cmd.Start()
+	in.Close()
+	if !assert.NoError(t, err) {
+		return 0
+	}
+	defer func() { _ = cmd.Wait() }() // it is killed
+	src := mpegts.NewReader(out, mpegts.Config{})
+	defer src.Close()
+	video, early := 0, uint64(0)
+	for {
+		p, err := src.ReadPacket(ctx)
+		if err != nil {
+			break
+		}
+		if video == 150 {
+			early = src.Stats().Lost
+		}
+		if p.Track.Kind == sluice.Video && p.Data != nil {
+			video++
+		}
+	}
+	assert.Greater(t, video, int((length-10*time.Second).Seconds()*30)*9/10, "frames that the player got")
+	t.Logf("transport packets missing: %d, of which in the first seconds %d", src.Stats().Lost, early)
+	return src.Stats().Lost
+}
