@@ -122,7 +122,9 @@ func dialRTMP(ctx context.Context, u *url.URL, f *delivery) (link, error) {
 	}
 	err = f.choose(ctx, codecs{video: c.Codecs(sluice.Video), audio: c.Codecs(sluice.Audio)})
 	if err == nil {
-		err = c.Publish(ctx, time.Time{})
+		asking, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		err = c.Publish(asking, time.Time{})
 	}
 	if err != nil {
 		_ = c.Close() // it may have gone first

@@ -167,7 +167,10 @@ func (f *delivery) choose(ctx context.Context, c codecs) error {
 		sub.Close()
 		return err
 	}
+	before := src
 	src = newSelection(out, f.target.Rendition, c)
+	src.patience = made
+	src.kinds[0].due, src.kinds[1].due = before.has(sluice.Video), before.has(sluice.Audio)
 	f.made = src
 	err = src.settle(ctx)
 	f.tracks = src.out

@@ -30,9 +30,13 @@ const (
 )
 
 // lost is how long a track may yield nothing, while others do, before another
-// takes its place, and how long one that cannot be carried is waited on for
-// another that can.
-const lost = 3 * time.Second
+// takes its place. patience is how long another is waited for where what comes
+// cannot be carried; made how long where a transcoder has to start first.
+const (
+	lost     = 3 * time.Second
+	patience = 3 * time.Second
+	made     = 12 * time.Second
+)
 
 // errCodec says that a stream has nothing that a target takes.
 var errCodec = errors.New("the stream cannot be pushed there")
@@ -58,6 +62,7 @@ type selection struct {
 	sluice.Source
 	rendition Rendition
 	codecs    codecs
+	patience  time.Duration
 
 	first, newest time.Time // media time
 	known         []known
@@ -78,16 +83,22 @@ type picked struct {
 	id       uint32        // of the track that is taken; 0: none
 	from, to *sluice.Track // how it came, how it goes out
 	last     time.Time     // of the newest packet yielded
+	due      bool          // there has to be one
 	unusable time.Time     // since when nothing comes that can go out
 	track    *sluice.Track // what came instead
 }
 
 func newSelection(src sluice.Source, r Rendition, c codecs) *selection {
-	s := &selection{Source: src, rendition: r, codecs: c}
+	s := &selection{Source: src, rendition: r, codecs: c, patience: patience}
 	for _, t := range src.Tracks() {
 		s.known = append(s.known, known{track: t})
 	}
 	return s
+}
+
+// has reports whether there are tracks of a kind.
+func (s *selection) has(kind sluice.Kind) bool {
+	return slices.ContainsFunc(s.known, func(k known) bool { return k.track.Kind == kind })
 }
 
 // Unwrap returns what is selected from.
@@ -249,7 +260,9 @@ func (s *selection) missing() error {
 	for i, kind := range [...]sluice.Kind{sluice.Video, sluice.Audio} {
 		k := &s.kinds[i]
 		switch {
-		case k.unusable.IsZero() || s.newest.Sub(k.unusable) <= lost:
+		case k.due && k.from == nil && s.newest.Sub(s.first) > s.patience:
+			return fmt.Errorf("%w: the transcoder makes no %s for it", errCodec, kind)
+		case k.unusable.IsZero() || s.newest.Sub(k.unusable) <= s.patience:
 		case !s.wanted(k.track):
 			return fmt.Errorf("%w: it has no %s track of the ID asked for", errCodec, kind)
 		case s.codecs.ordered && s.reordered(k.track):
@@ -278,6 +291,9 @@ func (s *selection) settle(ctx context.Context) error {
 		if err != nil && len(s.out) > 0 && ctx.Err() == nil && !errors.Is(err, errCodec) {
 			return nil // the stream ends; what there is may go out
 		}
+		if err == nil {
+			err = s.missing()
+		}
 		if err != nil {
 			return err
 		}
@@ -288,10 +304,16 @@ func (s *selection) settle(ctx context.Context) error {
 	}
 }
 
-// awaits reports whether a kind is known of which nothing goes out yet.
+// awaits reports whether a kind is known, or due, of which nothing goes out yet.
 func (s *selection) awaits() bool {
+	lacks := func(k *picked) bool { return k.from == nil || !s.carries(k.from) }
+	for i := range s.kinds {
+		if k := &s.kinds[i]; k.due && lacks(k) {
+			return true
+		}
+	}
 	return slices.ContainsFunc(s.known, func(o known) bool {
 		k := s.kind(o.track.Kind)
-		return k != nil && (k.from == nil || !s.carries(k.from)) && s.newest.Sub(o.heard) <= lost
+		return k != nil && lacks(k) && s.newest.Sub(o.heard) <= lost
 	})
 }

@@ -141,9 +141,12 @@ func TestRenditionSettles(t *testing.T) {
 			assert.Len(t, s.Tracks(), c.want)
 		})
 	}
+	s := newSelection(&sluicetest.Slice{Packets: sluicetest.Packets(6, sluicetest.Video(1))}, Rendition{}, legacyRTMP)
+	s.kinds[1].due = true
+	require.ErrorContains(t, s.settle(t.Context()), "makes no audio")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s := newSelection(&sluicetest.Slice{Block: true}, Rendition{}, legacyRTMP)
+	s = newSelection(&sluicetest.Slice{Block: true}, Rendition{}, legacyRTMP)
 	require.ErrorIs(t, s.settle(ctx), context.Canceled)
 }
 

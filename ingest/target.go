@@ -153,7 +153,7 @@ func (t *Target) attempt(ctx context.Context, o *outlet, again bool) error {
 // dial connects within the target's Timeout.
 func (t *Target) dial(ctx context.Context, dial dialer, u *url.URL, f *delivery) (link, error) {
 	timeout := t.timeout()
-	dialling, cancel := context.WithTimeout(ctx, timeout)
+	dialling, cancel := context.WithTimeout(ctx, timeout+made) // there may be something to wait for here first
 	defer cancel()
 	l, err := dial(dialling, u, f)
 	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
