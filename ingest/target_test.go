@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -706,4 +707,40 @@ func TestTargetPanics(t *testing.T) {
 	})
 	l.push(t, target)
 	eventually(t, "it goes on", func() bool { return strings.Contains(target.Stats().Error, "test") })
+}
+
+func TestTargetRTMPS(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // for its certificate
+	defer web.Close()
+	p, l := newPlatform(t, ""), newLive(t)
+	front, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: web.TLS.Certificates})
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	wg.Go(func() {
+		for {
+			nc, err := front.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { p.serve(ctx, nc) })
+		}
+	})
+	defer func() { cancel(); front.Close(); wg.Wait() }()
+	url := "rtmps://" + front.Addr().String() + "/live/S3CRETKEY"
+
+	doubted := quick(Push(url))
+	a := l.push(t, doubted)
+	eventually(t, "its certificate is not trusted", is(doubted, TargetRetrying))
+	assert.Contains(t, doubted.Stats().Error, "certificate")
+	a.Detach()
+
+	target := quick(Push(url))
+	target.TLS = web.Client().Transport.(*http.Transport).TLSClientConfig
+	a = l.push(t, target)
+	first := frameNumber(p.next(t, sluice.Video))
+	for n := 1; n < 30; n++ {
+		require.Equal(t, first+n, frameNumber(p.next(t, sluice.Video)))
+	}
+	a.Detach()
 }
