@@ -347,3 +347,72 @@ func TestRTMPSNeedsACertificate(t *testing.T) {
 	s := &Server{RTMPS: "127.0.0.1:0", Broadcast: func(context.Context, *Broadcast) error { return nil }}
 	require.ErrorContains(t, s.Listen(), "RTMPS needs a certificate: set Server.TLS")
 }
+
+// The tracks of a publisher that sends several of a kind are renditions, whose
+// IDs are as it numbers them.
+func TestMultitrackTracksAreRenditions(t *testing.T) {
+	r := serve(t, &Server{})
+	c, err := rtmp.Dial(t.Context(), "rtmp://"+r.RTMPAddr().String()+"/live/demo", rtmp.Config{Multitrack: true})
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.Publish(t.Context(), time.Unix(0, 0)))
+	var tracks []*sluice.Track
+	for i, asc := range [][]byte{{0x11, 0x90}, {0x11, 0x88}, {0x12, 0x10}} {
+		aac, err := codec.AAC(asc)
+		require.NoError(t, err)
+		track := *aac
+		track.ID = uint32(i + 1)
+		tracks = append(tracks, &track)
+	}
+	require.NoError(t, c.Describe(t.Context(), tracks))
+	for n := range int64(150) {
+		for _, track := range tracks {
+			at := n * int64(track.Timescale) * 1024 / 48000
+			require.NoError(t, c.WritePacket(t.Context(), sluice.Packet{Track: track, DTS: at, PTS: at, Key: true, Data: []byte{0x21, byte(n)}}))
+		}
+	}
+	stream := <-r.streams
+	require.Eventually(t, func() bool { return len(stream.Tracks()) == 3 }, 10*time.Second, time.Millisecond)
+	got := map[uint32]string{}
+	for _, track := range stream.Tracks() {
+		got[track.ID] = fmt.Sprint(track.SampleRate, " ", track.Channels)
+	}
+	require.Equal(t, map[uint32]string{2: "48000 2", 4: "48000 1", 6: "44100 2"}, got)
+}
+
+// Frames of Opus say their duration themselves: they keep the distance that
+// their time stamps have.
+func TestOpusKeepsItsPace(t *testing.T) {
+	r := serve(t, &Server{})
+	c, err := rtmp.Dial(t.Context(), "rtmp://"+r.RTMPAddr().String()+"/live/demo", rtmp.Config{})
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.Publish(t.Context(), time.Unix(0, 0)))
+	opus, err := codec.Opus(codec.OpusHead{Channels: 2})
+	require.NoError(t, err)
+	track := *opus
+	track.ID = 2
+	require.NoError(t, c.Describe(t.Context(), []*sluice.Track{&track}))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var src *sluice.Subscriber
+	var last sluice.Packet
+	for n := range int64(60) {
+		require.NoError(t, c.WritePacket(ctx, sluice.Packet{Track: &track, DTS: n * 960, PTS: n * 960, Key: true, Data: []byte{0xfc, byte(n)}}))
+		if src == nil {
+			src = (<-r.streams).Subscribe(sluice.Subscription{Start: sluice.StartSegment})
+			defer src.Close()
+		}
+		p := sluice.Packet{}
+		for p.Data == nil {
+			p, err = src.ReadPacket(ctx)
+			require.NoError(t, err)
+		}
+		require.Equal(t, []byte{0xfc, byte(n)}, p.Data)
+		if n > 0 {
+			require.EqualValues(t, 960, p.DTS-last.DTS, "frame %d", n)
+			require.EqualValues(t, 960, p.Dur, "frame %d", n)
+		}
+		last = p
+	}
+}

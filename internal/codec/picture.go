@@ -21,29 +21,21 @@ func AVCPicture(sample []byte) Picture {
 	return Dependent
 }
 
-// NAL unit types of H.265 pictures (ITU-T H.265, table 7-1).
-const (
-	hevcLeadingFirst = 6  // RADL_N
-	hevcLeadingLast  = 9  // RASL_R
-	hevcBLAFirst     = 16 // BLA_W_LP
-	hevcBLALast      = 18 // BLA_N_LP, which nothing leads
-	hevcIDRFirst     = 19 // IDR_W_RADL: what leads it can be decoded
-	hevcIDRLast      = 20
-	hevcCRA          = 21
-	hevcPictures     = 32 // parameter sets and the like from here on
-)
+// hevcBLAAlone is BLA_N_LP, a BLA picture that nothing leads.
+const hevcBLAAlone = 18
 
-// HEVCPicture looks at a sample of H.265.
+// HEVCPicture looks at a sample of H.265. What leads an IDR picture can be
+// decoded.
 func HEVCPicture(sample []byte) Picture {
 	for u := range NALUs(sample) {
-		switch typ := u[0] >> 1 & 63; {
-		case typ >= hevcPictures:
+		switch t := hevcType(u); {
+		case t >= hevcVPS: // no picture
 			continue
-		case typ >= hevcIDRFirst && typ <= hevcIDRLast, typ == hevcBLALast:
+		case t >= hevcBLAAlone && t <= hevcIDR:
 			return Start
-		case typ >= hevcBLAFirst && typ < hevcBLALast, typ == hevcCRA:
+		case t >= hevcBLA && t < hevcBLAAlone, t == hevcCRA:
 			return OpenStart
-		case typ >= hevcLeadingFirst && typ <= hevcLeadingLast:
+		case t >= hevcRADLN && t <= hevcRASLR:
 			return Leading
 		}
 		return Dependent
