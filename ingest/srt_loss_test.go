@@ -3,13 +3,16 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -114,4 +117,70 @@ func playThrough(ctx context.Context, t *testing.T, url string, length time.Dura
 	assert.Greater(t, video, int((length-10*time.Second).Seconds()*30)*9/10, "frames that the player got")
 	t.Logf("transport packets missing: %d, of which in the first seconds %d", src.Stats().Lost, early)
 	return src.Stats().Lost
+}
+
+// TestSRTGapsAreSaid loses more than the latency makes good: the gaps are in
+// the figures, in the metrics, on the packets and in the log.
+func TestSRTGapsAreSaid(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+	defer cancel()
+	clip := testmedia.Clip(t, testmedia.Spec{Audio: "aac"})
+	var log syncBuffer
+	r := serve(t, &Server{SRT: "127.0.0.1:0", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	relay := testmedia.NewRelay(t, r.SRTAddr(), testmedia.Path{Delay: 40 * time.Millisecond, Loss: 0.1})
+	address := strings.Replace(r.srtURL("publish:demo", "", "latency=120000"), r.SRTAddr().String(), relay.Addr(), 1)
+	publisher := testmedia.Start(ctx, t, testmedia.Need(t, "ffmpeg"), "-nostdin", "-loglevel", "warning", "-re", "-stream_loop", "-1",
+		"-i", clip, "-c", "copy", "-f", "mpegts", address)
+	var stream *sluice.Stream
+	select {
+	case stream = <-r.streams:
+	case <-ctx.Done():
+		t.Fatal("nobody published")
+	}
+	sub := stream.Subscribe(sluice.Subscription{})
+	defer sub.Close()
+	for {
+		p, err := sub.ReadPacket(ctx)
+		require.NoError(t, err)
+		if p.Discont && p.Data != nil {
+			break
+		}
+	}
+	require.Eventually(t, func() bool {
+		st := r.SRTStats()
+		return len(st) == 1 && st[0].Missing > 0 && st[0].Lost > 0
+	}, 20*time.Second, 10*time.Millisecond)
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(r.Collector())
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	found := false
+	for _, f := range families {
+		if f.GetName() == "sluice_ingest_srt_missing_packets_total" {
+			found = true
+			assert.Positive(t, f.GetMetric()[0].GetCounter().GetValue())
+		}
+	}
+	assert.True(t, found)
+	require.NoError(t, publisher.Process.Kill())
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "SRT publisher's stream had gaps") }, 20*time.Second, 10*time.Millisecond)
+	assert.Contains(t, log.String(), "missing=")
+}
+
+// syncBuffer is a log that may be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }

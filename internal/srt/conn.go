@@ -72,7 +72,8 @@ type receiver struct {
 // sender is the half of a connection that gives.
 type sender struct {
 	outbox
-	delay int64 // the peer's
+	delay   int64 // the peer's
+	written int64 // when Write was last called
 }
 
 func (c *Conn) now() int64 { return c.at(time.Now()) }
@@ -181,6 +182,7 @@ func (c *Conn) trySend(p []byte) (wait time.Duration, err error) {
 	}
 	putData(buf.b[:], c.out.next, flags, uint32(now), c.peer.id)
 	c.out.add(buf, now)
+	c.out.written = now
 	c.send(buf.packet(), now)
 	c.stats.PacketsSent++
 	c.stats.BytesSent += uint64(len(p))
@@ -188,23 +190,29 @@ func (c *Conn) trySend(p []byte) (wait time.Duration, err error) {
 	return 0, nil
 }
 
-// Flush waits until the peer has everything that was written, no longer than
-// it would be of use.
+// Flush waits until the peer has everything that was written, and has had the
+// time to give it out: peers forget what they hold back when they get a
+// goodbye. It waits no longer than that would be of use.
 func (c *Conn) Flush() {
-	limit := time.NewTimer(time.Duration(c.out.delay)*time.Microsecond + 500*time.Millisecond)
-	defer limit.Stop()
+	const grace = 500_000
+	limit := time.Now().Add(time.Duration(c.out.delay+grace) * time.Microsecond)
 	for {
+		wait := time.Until(limit)
 		c.mu.Lock()
-		done := c.err != nil || c.out.waiting() == 0
+		if c.out.waiting() == 0 {
+			wait = min(wait, time.Duration(c.out.written+c.out.delay+c.rtt.mean+50_000-c.now())*time.Microsecond)
+		}
+		ended := c.err != nil
 		c.mu.Unlock()
-		if done {
+		if ended || wait <= 0 {
 			return
 		}
+		t := time.NewTimer(wait)
 		select {
 		case <-c.room:
-		case <-limit.C:
-			return
+		case <-t.C:
 		}
+		t.Stop()
 	}
 }
 
