@@ -109,7 +109,7 @@ func (l *LATM) config(r *bitReader) {
 
 // specific reads the AudioSpecificConfig, whose length version 0 does not say.
 func (l *LATM) specific(r *bitReader, version uint32) []byte {
-	size := 0
+	var size int
 	if version == 1 {
 		size = int(r.latmValue())
 	} else {

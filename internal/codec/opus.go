@@ -109,7 +109,7 @@ func OpusSamples(packet []byte) int {
 	if len(packet) == 0 {
 		return 0
 	}
-	frame := 0
+	var frame int
 	switch config := packet[0] >> 3; {
 	case config < 12: // SILK: 10, 20, 40, 60 ms
 		frame = [4]int{480, 960, 1920, 2880}[config&3]

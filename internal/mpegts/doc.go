@@ -42,6 +42,9 @@
 //
 // Sixteen packets (or a multiple of it) lost in a row from one stream cannot be
 // seen from its continuity counter, which has four bits; only PES packets with
-// a length show it. Of several programs the first is read. Streams with
-// 204-byte packets, and E-AC-3, are not read.
+// a length show it. A PES packet of video is taken for one access unit (or a pair
+// of fields): one that is spread over several is not put together. Of several
+// programs the first is read. Not read are streams with packets of 192 or 204
+// bytes, E-AC-3, AAC whose channels are described inside its frames, and Opus of
+// more than two channels; the language of a track is not told.
 package mpegts

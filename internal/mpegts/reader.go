@@ -89,13 +89,20 @@ type queued struct {
 // most. The caller must Close it. That closes r if it is an io.Closer; if it is
 // not, a Read under way ends when it ends.
 func NewReader(r io.Reader, cfg Config) *Reader {
+	out := newReader(cfg)
+	out.pump = startPump(r)
+	return out
+}
+
+// newReader returns one without a pump.
+func newReader(cfg Config) *Reader {
 	if cfg.MaxUnit <= 0 {
 		cfg.MaxUnit = 8 << 20
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	out := &Reader{cfg: cfg, pump: startPump(r)}
+	out := &Reader{cfg: cfg}
 	out.demux.r = out
 	return out
 }
@@ -132,16 +139,10 @@ func (r *Reader) ReadPacket(ctx context.Context) (sluice.Packet, error) {
 			return sluice.Packet{}, r.err
 		}
 		r.queue, r.done = r.queue[:0], 0
-		b, ok := r.cut()
-		switch {
-		case ok:
+		if b, ok := r.cut(); ok {
 			r.packet(b)
-		case r.ended:
-			r.tracks = r.known
-		default:
-			if err := r.fill(ctx); err != nil {
-				return sluice.Packet{}, err
-			}
+		} else if err := r.fill(ctx); err != nil {
+			return sluice.Packet{}, err
 		}
 	}
 	q := r.queue[r.done]
@@ -160,16 +161,26 @@ func (r *Reader) fail(err error) {
 
 // fill takes more bytes from the pump.
 func (r *Reader) fill(ctx context.Context) error {
+	if r.err != nil { // what cut found
+		return nil
+	}
 	c, err := r.pump.next(ctx)
 	if err != nil {
 		return err
 	}
+	r.take(c)
+	r.pump.recycle(c)
+	return nil
+}
+
+// take appends to what is to be cut into packets. If it is the last, all is
+// dealt with.
+func (r *Reader) take(c chunk) {
 	r.counters.bytes.Add(uint64(len(c.b)))
 	r.buf = append(r.buf[:copy(r.buf, r.buf[r.at:])], c.b...)
 	r.at = 0
-	r.pump.recycle(c)
 	if c.err == nil {
-		return nil
+		return
 	}
 	r.ended = true
 	for b, ok := r.cut(); ok; b, ok = r.cut() {
@@ -184,7 +195,6 @@ func (r *Reader) fill(ctx context.Context) error {
 		r.flush()
 		r.fail(io.EOF)
 	}
-	return nil
 }
 
 // cut returns the next transport packet of what has been read.

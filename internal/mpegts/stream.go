@@ -20,7 +20,9 @@ type stream struct {
 	codec *codecEntry
 	id    uint32
 	track *sluice.Track
-	gap   bool // something is missing before the next packet
+	next  *sluice.Track // of a unit that could not be given out
+	gap   bool          // something is missing before the next packet
+	told  bool          // that units are not usable
 	link  link
 
 	buf  []byte // the PES packet so far, header included
@@ -201,6 +203,9 @@ func (d *demux) finish(s *stream) {
 // picture gives out an access unit.
 func (d *demux) picture(s *stream, h pesHeader, payload []byte) {
 	sample, err := s.video.Sample(payload)
+	if sample.Track != nil {
+		s.next = sample.Track
+	}
 	if err == nil && sample.Data != nil && !h.timed {
 		err = errUntimed
 	}
@@ -208,11 +213,12 @@ func (d *demux) picture(s *stream, h pesHeader, payload []byte) {
 		d.unusable(s, err)
 		return
 	}
-	if sample.Track != nil {
-		d.r.announce(s, sample.Track, h.dts, h.pts)
-	}
 	if sample.Data == nil {
 		return
+	}
+	if s.next != nil {
+		d.r.announce(s, s.next, h.dts, h.pts)
+		s.next = nil
 	}
 	d.r.emit(sluice.Packet{
 		Track: s.track, DTS: h.dts, PTS: h.pts, Dur: s.track.FrameDur,
@@ -226,5 +232,8 @@ func (d *demux) unusable(s *stream, err error) {
 	if d.counters.unusable.Add(1); s.track != nil {
 		s.gap = true
 	}
-	d.r.cfg.Log.Debug("mpegts: unit dropped", "pid", s.es.pid, "codec", s.codec.name, "error", err)
+	if !s.told {
+		s.told = true
+		d.r.complain("unit dropped; more of this stream are only counted", "pid", s.es.pid, "codec", s.codec.name, "error", err)
+	}
 }

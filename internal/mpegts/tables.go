@@ -1,20 +1,17 @@
 package mpegts
 
-// transportID and programNumber are those of what we write: there is one.
-const (
-	transportID   = 1
-	programNumber = 1
-)
+// only is the number of our transport stream and of its program.
+const only = 1
 
 // tables writes PAT and PMT.
 func (w *Writer) tables() error {
-	if err := w.table(0, &w.ccs[0], section(tablePAT, transportID, 0, func(b []byte) []byte {
-		return be.AppendUint16(be.AppendUint16(b, programNumber), 0xe000|mapPID)
+	if err := w.table(0, &w.ccs[0], section(tablePAT, 0, func(b []byte) []byte {
+		return be.AppendUint16(be.AppendUint16(b, only), 0xe000|mapPID)
 	})); err != nil {
 		return err
 	}
 	w.started, w.wantsPSI, w.lastPSI = true, false, w.clock
-	return w.table(mapPID, &w.ccs[1], section(tablePMT, programNumber, w.version, func(b []byte) []byte {
+	return w.table(mapPID, &w.ccs[1], section(tablePMT, w.version, func(b []byte) []byte {
 		b = be.AppendUint16(b, 0xe000|w.pcr.pid)
 		b = be.AppendUint16(b, 0xf000)
 		for _, s := range w.tracks {
@@ -28,8 +25,8 @@ func (w *Writer) tables() error {
 }
 
 // section builds the section of a table (13818-1, 2.4.4).
-func section(table byte, id uint16, version byte, body func([]byte) []byte) []byte {
-	b := []byte{table, 0, 0, byte(id >> 8), byte(id), 0xc1 | version<<1, 0, 0}
+func section(table, version byte, body func([]byte) []byte) []byte {
+	b := []byte{table, 0, 0, 0, only, 0xc1 | version<<1, 0, 0}
 	b = body(b)
 	be.PutUint16(b[1:], 0xb000|uint16(len(b)-3+4))
 	return be.AppendUint32(b, crc32(b))

@@ -63,7 +63,8 @@ type outStream struct {
 // NewWriter returns a Writer of the tracks to w. The stream's clock of 33 bits
 // counts from began, the start of the broadcast. A track whose codec transport
 // streams do not carry (here) is an error that wraps codec.ErrUnsupported; so
-// it is in WritePacket, which takes further tracks as they come.
+// it is in WritePacket, which takes further tracks as they come. Those that are
+// known belong here: some players begin anew where the program map changes.
 func NewWriter(w io.Writer, tracks []*sluice.Track, began time.Time) (*Writer, error) {
 	out := &Writer{w: w, began: began, buf: make([]byte, 0, writeSize)}
 	for _, t := range tracks {
