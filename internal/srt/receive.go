@@ -48,6 +48,7 @@ func (b *inbox) put(seq uint32, due int64, payload []byte, now int64, repeated b
 		}
 		b.skipped += ahead // after a long outage
 		b.first, b.end, b.whole = seq, seq, seq
+		b.reserve(1, 0)
 	}
 	s := b.at(seq)
 	if n := distance(seq, b.end); n >= 0 {
