@@ -74,7 +74,7 @@ func TestSRTPublishersLeaveNothing(t *testing.T) {
 	assert.Zero(t, st.Conns)
 	assert.Zero(t, st.Pending)
 	assert.Zero(t, r.ConnStats().Open)
-	assert.GreaterOrEqual(t, st.Handshakes, uint64(cycles))
+	assert.GreaterOrEqual(t, st.Handshakes, uint64(cycles)) // those that found it busy included
 }
 
 // chunks passes on what is written in pieces of n bytes.

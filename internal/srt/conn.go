@@ -105,6 +105,8 @@ func (c *Conn) tryRead(p []byte) (int, error) {
 		now := int64(math.MaxInt64) // of a peer that has left, nothing more will come in between
 		if c.err == nil {
 			now = c.now()
+		} else {
+			c.in.ticked = now
 		}
 		buf, missing := c.in.take(now)
 		c.stats.Missing += uint64(missing)

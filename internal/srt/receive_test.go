@@ -38,6 +38,7 @@ func TestInbox(t *testing.T) {
 		b := newInbox(start)
 		next, total, came := 0, 0, 0
 		read := func(now int64) {
+			b.ticked = now
 			for {
 				buf, missing := b.take(now)
 				if buf == nil {
