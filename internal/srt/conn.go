@@ -232,8 +232,9 @@ func (c *Conn) hangUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
-		now := c.now()
-		c.send(append(appendControl(nil, ctrlShutdown, 0, 0, uint32(now), c.peer.id), 0, 0, 0, 0), now)
+		for range 3 { // one may be lost, and then the peer waits for us
+			c.sendControl(c.now(), ctrlShutdown, 0, 0, []byte{0, 0, 0, 0})
+		}
 	}
 	c.end(net.ErrClosed)
 	c.in.clear()
