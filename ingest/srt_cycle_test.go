@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"io"
 	"os"
 	"runtime"
 	"testing"
@@ -73,5 +74,54 @@ func TestSRTPublishersLeaveNothing(t *testing.T) {
 	assert.Zero(t, st.Conns)
 	assert.Zero(t, st.Pending)
 	assert.Zero(t, r.ConnStats().Open)
-	assert.GreaterOrEqual(t, st.Handshakes, uint64(cycles))
+	assert.GreaterOrEqual(t, st.Handshakes, uint64(cycles)) // those that found it busy included
+}
+
+// chunks passes on what is written in pieces of n bytes.
+type chunks struct {
+	w io.Writer
+	n int
+	b []byte
+}
+
+func (c *chunks) Write(p []byte) (int, error) {
+	c.b = append(c.b, p...)
+	for len(c.b) >= c.n {
+		if _, err := c.w.Write(c.b[:c.n]); err != nil {
+			return 0, err
+		}
+		c.b = c.b[c.n:]
+	}
+	return len(p), nil
+}
+
+// TestSRTMisalignedPackets publishes a transport stream whose packets are cut
+// anywhere, behind some bytes that belong to none.
+func TestSRTMisalignedPackets(t *testing.T) {
+	r := serve(t, &Server{SRT: "127.0.0.1:0"})
+	c, err := srt.Dial(t.Context(), r.srtURL("publish:open", ""), srt.Config{})
+	require.NoError(t, err)
+	out := &chunks{w: c, n: 1000}
+	aac, err := codec.AAC([]byte{0x11, 0x90})
+	require.NoError(t, err)
+	track := *aac
+	track.ID = 2
+	_, err = out.Write([]byte("not a transport stream"))
+	require.NoError(t, err)
+	w, err := mpegts.NewWriter(out, []*sluice.Track{&track}, time.Unix(0, 0))
+	require.NoError(t, err)
+	for i := range int64(300) {
+		require.NoError(t, w.WritePacket(sluice.Packet{Track: &track, DTS: i * 1024, PTS: i * 1024, Dur: 1024, Key: true, Data: []byte{1, 2, 3}}))
+	}
+	sub := (<-r.streams).Subscribe(sluice.Subscription{})
+	defer sub.Close()
+	for range 200 {
+		p, err := sub.ReadPacket(t.Context())
+		require.NoError(t, err)
+		if p.Data != nil {
+			require.Equal(t, []byte{1, 2, 3}, p.Data)
+			require.False(t, p.Discont)
+		}
+	}
+	require.NoError(t, c.Close())
 }

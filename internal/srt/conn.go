@@ -72,7 +72,8 @@ type receiver struct {
 // sender is the half of a connection that gives.
 type sender struct {
 	outbox
-	delay int64 // the peer's
+	delay   int64 // the peer's
+	written int64 // when Write was last called
 }
 
 func (c *Conn) now() int64 { return c.at(time.Now()) }
@@ -104,6 +105,8 @@ func (c *Conn) tryRead(p []byte) (int, error) {
 		now := int64(math.MaxInt64) // of a peer that has left, nothing more will come in between
 		if c.err == nil {
 			now = c.now()
+		} else {
+			c.in.ticked = now
 		}
 		buf, missing := c.in.take(now)
 		c.stats.Missing += uint64(missing)
@@ -181,6 +184,7 @@ func (c *Conn) trySend(p []byte) (wait time.Duration, err error) {
 	}
 	putData(buf.b[:], c.out.next, flags, uint32(now), c.peer.id)
 	c.out.add(buf, now)
+	c.out.written = now
 	c.send(buf.packet(), now)
 	c.stats.PacketsSent++
 	c.stats.BytesSent += uint64(len(p))
@@ -188,23 +192,29 @@ func (c *Conn) trySend(p []byte) (wait time.Duration, err error) {
 	return 0, nil
 }
 
-// Flush waits until the peer has everything that was written, no longer than
-// it would be of use.
+// Flush waits until the peer has everything that was written, and has had the
+// time to give it out: peers forget what they hold back when they get a
+// goodbye. It waits no longer than that would be of use.
 func (c *Conn) Flush() {
-	limit := time.NewTimer(time.Duration(c.out.delay)*time.Microsecond + 500*time.Millisecond)
-	defer limit.Stop()
+	const grace = 500_000
+	limit := time.Now().Add(time.Duration(c.out.delay+grace) * time.Microsecond)
 	for {
+		wait := time.Until(limit)
 		c.mu.Lock()
-		done := c.err != nil || c.out.waiting() == 0
+		if c.out.waiting() == 0 {
+			wait = min(wait, time.Duration(c.out.written+c.out.delay+c.rtt.mean+50_000-c.now())*time.Microsecond)
+		}
+		ended := c.err != nil
 		c.mu.Unlock()
-		if done {
+		if ended || wait <= 0 {
 			return
 		}
+		t := time.NewTimer(wait)
 		select {
 		case <-c.room:
-		case <-limit.C:
-			return
+		case <-t.C:
 		}
+		t.Stop()
 	}
 }
 
@@ -222,8 +232,9 @@ func (c *Conn) hangUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
-		now := c.now()
-		c.send(append(appendControl(nil, ctrlShutdown, 0, 0, uint32(now), c.peer.id), 0, 0, 0, 0), now)
+		for range 3 { // one may be lost, and then the peer waits for us
+			c.sendControl(c.now(), ctrlShutdown, 0, 0, []byte{0, 0, 0, 0})
+		}
 	}
 	c.end(net.ErrClosed)
 	c.in.clear()

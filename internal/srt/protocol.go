@@ -228,6 +228,7 @@ func (c *Conn) tick(at time.Time, stalled bool) {
 		return
 	}
 	now := c.at(at)
+	c.in.ticked = now
 	if stalled {
 		c.in.patient = now + 2*c.rtt.mean + 100_000
 		c.heard = max(c.heard, now-c.cfg.PeerTimeout.Microseconds()+1_000_000)

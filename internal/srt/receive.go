@@ -18,6 +18,7 @@ type inbox struct {
 	skipped       int    // missing packets that first has jumped over
 	late          int64  // how late packets come that are only out of order
 	patient       int64  // until then, nothing that is missing is given up
+	ticked        int64  // when time was last looked at
 	spans         []span // scratch
 }
 
@@ -48,6 +49,7 @@ func (b *inbox) put(seq uint32, due int64, payload []byte, now int64, repeated b
 		}
 		b.skipped += ahead // after a long outage
 		b.first, b.end, b.whole = seq, seq, seq
+		b.reserve(1, 0)
 	}
 	s := b.at(seq)
 	if n := distance(seq, b.end); n >= 0 {
@@ -82,7 +84,7 @@ func (b *inbox) take(now int64) (_ *buffer, missing int) {
 	for seq != b.end && b.at(seq).buf == nil {
 		seq = advance(seq, 1) // end is behind a packet that is here
 	}
-	if seq == b.end || b.at(seq).due > now || seq != b.first && now < b.patient {
+	if seq == b.end || b.at(seq).due > now || seq != b.first && b.mayCome(now) {
 		return nil, 0
 	}
 	missing = distance(seq, b.first) + b.skipped
@@ -100,11 +102,17 @@ func (b *inbox) take(now int64) (_ *buffer, missing int) {
 	return buf, missing
 }
 
+// mayCome reports whether the process has stood still, so that what is missing
+// may be waiting in the socket.
+func (b *inbox) mayCome(now int64) bool {
+	return now < b.patient || now-b.ticked > stall.Microseconds()
+}
+
 // due reports whether there is something to take at now.
 func (b *inbox) due(now int64) bool {
 	for seq := b.first; seq != b.end; seq = advance(seq, 1) {
 		if s := b.at(seq); s.buf != nil {
-			return s.due <= now && (seq == b.first || now >= b.patient)
+			return s.due <= now && (seq == b.first || !b.mayCome(now))
 		}
 	}
 	return false

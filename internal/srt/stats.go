@@ -15,7 +15,7 @@ type Stats struct {
 	Lost                           uint64 // seen to be missing; most come again
 	Retransmitted                  uint64 // those that the peer sent again
 	Missing                        uint64 // that did not come in time: the gaps in what was read
-	Belated                        uint64 // came when their time was over
+	Belated                        uint64 // came after their time, most of them for the second time
 	Duplicates                     uint64 // came more than once
 	Undecrypted                    uint64 // could not be decrypted
 	Overrun                        uint64 // came when the buffer was full, as its reader is slow
