@@ -138,6 +138,7 @@ const (
 	hevcRASLR = 9
 	hevcBLA   = 16 // the first of the types where decoding may start
 	hevcIDR   = 20 // the last of those that say so by themselves
+	hevcCRA   = 21
 )
 
 // skip reports whether a picture cannot be decoded by anybody, since the
