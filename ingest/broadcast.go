@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-live/sluice"
@@ -49,7 +50,8 @@ type Broadcast struct {
 	closed    chan struct{}
 	stats     BroadcastStats
 
-	timer *time.Timer // of the reader
+	timer      *time.Timer            // of the reader
+	passphrase atomic.Pointer[string] // of the Grant; nil before there is one
 }
 
 // BroadcastStats describe a broadcast.
@@ -169,7 +171,11 @@ func (b *Broadcast) write(c *connection, p sluice.Packet) error {
 	b.collect()
 	ahead := b.timeline.ahead(now)
 	full := len(b.queue)-b.head > queuePackets || b.bytes > queueBytes
+	keyDue := b.timeline.keyDue(p.Track)
 	b.mu.Unlock()
+	if keyDue {
+		sluice.RequestKey(c.src, p.Track.ID)
+	}
 	if err == nil && full {
 		err = b.waitSpace(c.ctx)
 	}

@@ -17,6 +17,20 @@
 // [Repairs]. Time stamps in milliseconds are put back on the cadence they were
 // rounded from.
 //
+// # Multistreaming
+//
+// [Push] makes a [Target] of a URL: a Sink that sends its stream to another
+// server over RTMP(S), SRT, WHIP or m4s, and tries again for ever. [Targets] is a
+// set of them, changed while the stream runs. A target that is slow, silent or
+// gone harms neither the stream nor another target: it has a ring to read from,
+// is moved to the newest key frame when it lags, and is counted. While the
+// encoder is away its connection stays; after a change of encoder it goes on
+// with new parameters, and time stamps that count from the broadcast's start.
+//
+// What RTMP targets send alike is cut into chunks once per Targets. A Target
+// that is a Sink of its own in a Pipeline works as well, and costs half as much
+// again: for many, use Targets.
+//
 // # Caveats
 //
 // A stream's segment numbers go on where its last broadcast ended. That needs
@@ -25,4 +39,10 @@
 //
 // The first packets of a connection are held until its tracks and its frame
 // rate are known: six frames as a rule, two seconds at most.
+//
+// A target's URL makes this machine connect there, and so may its server by
+// redirecting: let only those name targets who may reach what it reaches.
+//
+// WebRTC carries no B-frames. A WHIP target takes a rendition without; of a
+// stream that has none it is refused.
 package ingest

@@ -70,6 +70,16 @@ func (t *timeline) mark(l *line, o opening, dts int64) {
 	t.put(l, sluice.Packet{Track: l.track, DTS: max(dts, l.lastDTS), PTS: o.start, Segment: o.number})
 }
 
+// keyDue reports whether a track of the source has entered a cell whose segment
+// no key frame has opened yet.
+func (t *timeline) keyDue(track *sluice.Track) bool {
+	if track.Kind != sluice.Video {
+		return false
+	}
+	l := t.line(track)
+	return l.track != nil && l.cuts.cellOf(l.lastDTS) > l.cuts.cell
+}
+
 func (t *timeline) put(l *line, p sluice.Packet) {
 	l.lastDTS = p.DTS
 	if end := p.Track.Time(max(p.PTS, p.DTS) + p.Dur); end.After(t.end) {

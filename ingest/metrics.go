@@ -12,8 +12,8 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descOpen       = desc("connections", "RTMP connections open, of publishers and players.")
-	descAccepted   = desc("connections_accepted_total", "RTMP connections accepted.")
+	descOpen       = desc("connections", "Connections open, of publishers and players.")
+	descAccepted   = desc("connections_accepted_total", "Connections accepted.")
 	descRefused    = desc("connections_refused_total", "Connections closed at once because too many were open.")
 	descHandshakes = desc("handshakes_failed_total", "Connections that ended before they published or played.")
 	descBroadcasts = desc("broadcasts", "Broadcasts running, waiting ones included.")
@@ -34,6 +34,9 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descOpen, descAccepted, descRefused, descHandshakes, descBroadcasts,
 		descLive, descBytes, descPackets, descEra, descRepairs,
 		descPlayers, descJoined, descSent, descSkips, descDropped, descTooSlow} {
+		ch <- d
+	}
+	for _, d := range srtDescs {
 		ch <- d
 	}
 }
@@ -57,6 +60,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count(descSkips, play.Skips)
 	count(descDropped, play.Dropped)
 	count(descTooSlow, play.TooSlow)
+	c.s.srt.collect(gauge, count)
 	all := c.s.Broadcasts()
 	gauge(descBroadcasts, float64(len(all)))
 	for _, b := range all {

@@ -26,10 +26,14 @@ type publisher interface {
 	end(reason error)
 }
 
+// screener is a publisher that is to be looked at again once its Grant is
+// known, before it gets the stream.
+type screener interface{ screen(g Grant) error }
+
 // publish serves a publisher until it ends. Its source's positions count as in
 // says.
 func (s *Server) publish(ctx context.Context, r *Request, in *input, p publisher, log *slog.Logger) {
-	grant, b, conn, err := s.admit(ctx, r, in)
+	grant, b, conn, err := s.admit(ctx, r, in, p)
 	log = log.With("stream", grant.Stream)
 	if err != nil {
 		log.Warn("publisher refused", "error", err)
@@ -54,8 +58,11 @@ func (s *Server) publish(ctx context.Context, r *Request, in *input, p publisher
 }
 
 // admit asks whether somebody may publish, and gives him the stream's broadcast.
-func (s *Server) admit(ctx context.Context, r *Request, in *input) (Grant, *Broadcast, *connection, error) {
+func (s *Server) admit(ctx context.Context, r *Request, in *input, p publisher) (Grant, *Broadcast, *connection, error) {
 	grant, err := s.authorize(ctx, r)
+	if sc, ok := p.(screener); ok && err == nil {
+		err = sc.screen(grant)
+	}
 	if err != nil {
 		return grant, nil, nil, err
 	}
@@ -65,6 +72,9 @@ func (s *Server) admit(ctx context.Context, r *Request, in *input) (Grant, *Broa
 			return grant, nil, nil, err
 		}
 		conn, err := b.attach(ctx, in)
+		if err == nil {
+			b.passphrase.Store(&grant.Passphrase)
+		}
 		if !errors.Is(err, errEnded) { // it ended just now: the next is a new one
 			return grant, b, conn, err
 		}
@@ -85,7 +95,7 @@ func (s *Server) authorize(ctx context.Context, r *Request) (Grant, error) {
 	if !streamName.MatchString(g.Stream) {
 		return g, fmt.Errorf("ingest: publish %q: %w: a stream's name is 1 to 64 of a-z 0-9 _ -, beginning with a letter or digit", g.Stream, ErrDenied)
 	}
-	return g, nil
+	return g, checkPassphrase(g)
 }
 
 // broadcasts are those that run, by stream.

@@ -31,6 +31,10 @@ type Grant struct {
 	Stream string
 	// Limits bound this publisher; the zero value leaves it to Server.Limits.
 	Limits Limits
+	// Passphrase, if not empty, is what the stream is encrypted with over SRT:
+	// its publisher and its players must have it. 10 to 80 bytes. Other
+	// protocols do not ask for it.
+	Passphrase string
 }
 
 var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -43,6 +47,18 @@ type Server struct {
 	RTMP, RTMPS string
 	// TLS is what RTMPS needs: at least a certificate.
 	TLS *tls.Config
+	// SRT is the address to listen on for SRT, such as ":8890"; none if empty.
+	// Publishers send MPEG-TS with the stream id publish:KEY or
+	// #!::m=publish,r=KEY, players ask for #!::m=request,r=STREAM.
+	SRT string
+	// SRTLatency is how long SRT packets are held back for lost ones to come
+	// again; a peer that asks for more gets it. Default 120 ms.
+	SRTLatency time.Duration
+	// RTC is the address of one UDP and one TCP port for WebRTC, such as ":8189";
+	// none if empty. Publishers come through the handler that WHIP returns.
+	RTC string
+	// ICE says how WebRTC publishers find these ports.
+	ICE ICE
 
 	// Authorize is asked before the protocol says yes. nil lets everybody
 	// publish, with the stream's name for a key: only for trying out.
@@ -79,6 +95,8 @@ type Server struct {
 	fans   fanouts
 
 	rtmp, rtmps rtmpPort
+	srt         srtPort
+	rtc         rtcPort
 
 	listening sync.Mutex
 	ports     []port // that are open
@@ -98,6 +116,8 @@ func (s *Server) init() {
 		s.Conns = s.Conns.withDefaults()
 		s.rtmp = rtmpPort{server: s, name: "RTMP", address: s.RTMP}
 		s.rtmps = rtmpPort{server: s, name: "RTMPS", address: s.RTMPS, tls: s.TLS}
+		s.rtc.init(s)
+		s.srt.server, s.srt.address = s, s.SRT
 		s.conns.log, s.conns.limits = s.Log, s.Conns
 	})
 }
@@ -145,8 +165,14 @@ func (s *Server) Listen() (err error) {
 		}
 		ports = append(ports, &s.rtmps)
 	}
+	if s.RTC != "" {
+		ports = append(ports, &s.rtc)
+	}
+	if s.SRT != "" {
+		ports = append(ports, &s.srt)
+	}
 	if len(ports) == 0 {
-		return errors.New("ingest: no address to listen on: set Server.RTMP or Server.RTMPS")
+		return errors.New("ingest: no address to listen on: set Server.RTMP, RTMPS, SRT or RTC")
 	}
 	for i, p := range ports {
 		if err := p.listen(); err != nil {

@@ -26,7 +26,7 @@ type Ladder struct {
 	// Name is the stream's, for the log and for metrics.
 	Name string
 	// Renditions of the picture; nil is HD. An empty list (AudioOnly) is a
-	// stream without picture.
+	// stream without picture, or with PassAlways one whose sound alone is made.
 	Renditions []Rendition
 	// Audio renditions; nil is AAC and Opus with 128 kbit/s each. Sound that
 	// comes in one of these codecs is passed untouched as that rendition. An

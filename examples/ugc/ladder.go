@@ -57,6 +57,13 @@ func (p *platform) newLadder(c config) (func(name string) sluice.Transform, erro
 	}, nil
 }
 
+// soundFor makes AAC and Opus of a stream's sound, for push targets that take
+// only one of them. The picture passes.
+func (p *platform) soundFor(name string) sluice.Transform {
+	l := transcode.Ladder{Name: name, Renditions: transcode.AudioOnly, Source: transcode.PassAlways, Log: p.log}
+	return transcode.Isolated{Ladder: l, Nice: 5}
+}
+
 // remoteLadder has another server make the ladders.
 func (p *platform) remoteLadder(url string, peer m4s.Client) (func(name string) sluice.Transform, error) {
 	return func(name string) sluice.Transform {

@@ -18,6 +18,8 @@ func (p *platform) newLadder(config) (func(string) sluice.Transform, error) {
 	return nil, errNoTranscoding
 }
 
+func (p *platform) soundFor(string) sluice.Transform { return nil }
+
 func (p *platform) remoteLadder(string, m4s.Client) (func(string) sluice.Transform, error) {
 	return nil, errNoTranscoding
 }

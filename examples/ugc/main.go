@@ -16,6 +16,9 @@ type config struct {
 	HTTP       string        `name:"http" default:":8080" env:"UGC_HTTP" help:"Address of the site, its APIs and playback."`
 	RTMP       string        `name:"rtmp" default:":1935" env:"UGC_RTMP" help:"Address for RTMP publishers and players."`
 	TLS        tlsFlags      `embed:""`
+	RTC        string        `name:"rtc" default:":8189" env:"UGC_RTC" help:"Address of the UDP and TCP port for WebRTC publishers; none if empty."`
+	Advertise  []string      `name:"rtc-advertise" env:"UGC_RTC_ADVERTISE" placeholder:"IP" help:"Addresses that browsers are told to send to, where this machine is behind NAT."`
+	SRT        string        `name:"srt" default:":8890" env:"UGC_SRT" help:"Address for SRT publishers and players; none if empty."`
 	Data       string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
 	Window     time.Duration `name:"window" default:"1m" env:"UGC_WINDOW" help:"How much of a live stream its playlists list; at least 24s."`
 	Limits     limits        `embed:""`
@@ -28,6 +31,7 @@ type config struct {
 	Transcoder string        `name:"transcoder" env:"UGC_TRANSCODER" placeholder:"URL" help:"Server with the transcode role that makes the ladders: http://HOST:8080."`
 	Origin     string        `name:"origin" env:"UGC_ORIGIN" placeholder:"URL" help:"Server with the origin role that broadcasts go to, where this one has it not: http://HOST:8080."`
 	M4S        string        `name:"m4s-token" env:"UGC_M4S_TOKEN" placeholder:"TOKEN" help:"Bearer token between servers: others may push streams to /m4s/ with it, and this one pushes with it."`
+	Push       []string      `name:"push" env:"UGC_PUSH" sep:"none" placeholder:"NAME=URL" help:"Push the stream NAME to another server as well: rtmp(s), srt, whip(s), m4s. May be given several times; in the environment, divided by spaces."`
 	Pprof      string        `name:"pprof" env:"UGC_PPROF" placeholder:"ADDR" help:"Serve Go profiles on this address; keep it private."`
 	Debug      bool          `name:"debug" env:"UGC_DEBUG" help:"Log more."`
 }
@@ -67,12 +71,16 @@ func (p *platform) announce() {
 		if addr := p.server.RTMPSAddr(); addr != nil {
 			fmt.Printf("           over TLS: rtmps://YOUR.HOST:%d/live\n", port(addr))
 		}
+		p.announceSRT()
 	}
 	if p.playback != nil {
 		fmt.Printf(`  Watch    http://127.0.0.1:%[1]d/@demo      all channels: http://127.0.0.1:%[1]d/
            HLS http://127.0.0.1:%[1]d/live/demo/index.m3u8`, http)
 		if p.server != nil {
 			fmt.Printf("    RTMP rtmp://127.0.0.1:%d/play/demo", port(p.server.RTMPAddr()))
+			if p.server.SRTAddr() != nil {
+				fmt.Printf("\n           SRT srt://127.0.0.1:%d?streamid=#!::m=request,r=demo", p.srtPort())
+			}
 		}
 		fmt.Println()
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/sluice-live/sluice/examples/ugc/web"
-	"github.com/sluice-live/sluice/origin"
 )
 
 // newSite returns everything under the HTTP port.
@@ -26,11 +25,17 @@ func newSite(p *platform) http.Handler {
 	if p.ladders != nil {
 		reg.MustRegister(p.ladders)
 	}
+	reg.MustRegister(p.targets.collector())
 	mux := http.NewServeMux()
 	mux.Handle("/m4s/{stream}", p.m4s)
+	p.targets.routes(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", ok)
 	mux.HandleFunc("GET /readyz", ok) // the ports are open before this is served
+	if p.server != nil && p.server.RTC != "" {
+		mux.Handle("/whip", p.server.WHIP())
+		mux.Handle("/whip/", p.server.WHIP())
+	}
 	if p.playback == nil {
 		return mux
 	}
@@ -40,7 +45,7 @@ func newSite(p *platform) http.Handler {
 		mux.Handle("GET /live/{stream}/preview.jpg", p.previews)
 	}
 	mux.HandleFunc("GET /api/v1/live", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, channels(p.playback, p.publishURL(r), p.previews != nil))
+		reply(w, p.channels(publish{RTMP: p.publishURL(r), SRT: p.srtPublishURL(r)}))
 	})
 	mux.Handle("/", web.Handler())
 	return mux
@@ -74,14 +79,16 @@ type live struct {
 
 type publish struct {
 	RTMP string `json:"rtmp"`
+	SRT  string `json:"srt,omitempty"` // the key follows
 }
 
 type channel struct {
-	Name    string    `json:"name"`
-	Since   time.Time `json:"since"`
-	Viewers int       `json:"viewers"`
-	Preview string    `json:"preview,omitempty"` // URL of its newest picture
-	Tracks  []track   `json:"tracks"`
+	Name    string      `json:"name"`
+	Since   time.Time   `json:"since"`
+	Viewers int         `json:"viewers"`
+	Preview string      `json:"preview,omitempty"` // URL of its newest picture
+	Tracks  []track     `json:"tracks"`
+	SRT     *srtFigures `json:"srt,omitempty"`
 }
 
 type track struct {
@@ -92,11 +99,12 @@ type track struct {
 	FrameRate float64 `json:"frameRate,omitempty"`
 }
 
-func channels(playback *origin.Server, rtmp string, previews bool) live {
-	l := live{Now: time.Now().UTC(), Streams: []channel{}, Publish: publish{RTMP: rtmp}, Open: true}
-	for _, s := range playback.Live() {
-		c := channel{Name: s.Name, Since: s.Since, Viewers: s.Viewers, Tracks: []track{}}
-		if previews {
+func (p *platform) channels(where publish) live {
+	l := live{Now: time.Now().UTC(), Streams: []channel{}, Publish: where, Open: true}
+	srt := p.srtPublishers()
+	for _, s := range p.playback.Live() {
+		c := channel{Name: s.Name, Since: s.Since, Viewers: s.Viewers, Tracks: []track{}, SRT: srt[s.Name]}
+		if p.previews != nil {
 			c.Preview = "/live/" + s.Name + "/preview.jpg"
 		}
 		for _, t := range s.Tracks {

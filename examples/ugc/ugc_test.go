@@ -35,7 +35,7 @@ func start(t *testing.T) *server { return startWith(t, config{}) }
 
 // startWith starts it with more flags than every test needs.
 func startWith(t *testing.T, c config) *server {
-	c.HTTP, c.RTMP, c.Data, c.Open = "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), true
+	c.HTTP, c.RTMP, c.RTC, c.Data, c.Open = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), true
 	p, err := open(c)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -73,8 +73,8 @@ func FrameRate(t *sluice.Track) (num, den int64) {
 
 // Native returns the track in the timescale that its codec counts in, which
 // its constructor gave it (90,000 for video, samples for audio), with the
-// duration of a frame. Protocols with a clock of their own describe their
-// tracks in that one.
+// duration of a frame; where the codec names none, t's. Protocols with a clock of
+// their own describe their tracks in that one.
 func Native(t *sluice.Track) (*sluice.Track, error) {
 	f, ok := formats[t.Codec]
 	if !ok {
@@ -84,6 +84,9 @@ func Native(t *sluice.Track) (*sluice.Track, error) {
 	var err error
 	if native.Timescale, native.FrameDur, err = f.timing(t.Config); err != nil {
 		return nil, fmt.Errorf("codec: timing of %q: %w", t.Codec, err)
+	}
+	if native.FrameDur == 0 && t.Timescale > 0 {
+		native.FrameDur = sluice.Rescale(t.FrameDur, int64(t.Timescale), int64(native.Timescale))
 	}
 	return &native, nil
 }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/internal/rtmp/amf"
-	"github.com/sluice-live/sluice/internal/rtmp/chunk"
 	"github.com/sluice-live/sluice/internal/rtmp/handshake"
 )
 
@@ -23,6 +22,7 @@ import (
 type StatusError struct {
 	Code        string // "NetStream.Publish.BadName", …
 	Description string
+	Redirect    string // URL that the server sends its clients to, if it does
 }
 
 // Error implements error.
@@ -40,14 +40,13 @@ type Client struct {
 	app, name string
 	tcURL     string
 	tx        float64
-	caps      caps // the server's
 
 	// When publishing.
-	stream uint32
 	mux    mux
 	done   chan struct{} // closed when the reading goroutine has ended
 	mu     sync.Mutex
-	gone   error // why the peer left
+	fanned bool  // a Fanout writes
+	gone   error // why the peer left, or that it need not be told of the end
 	closed bool
 }
 
@@ -64,10 +63,53 @@ func (c Config) clientTLS(host string) *tls.Config {
 	return cfg
 }
 
-// Dial connects to the server of an rtmp:// or rtmps:// URL, whose path is the application
-// and, behind its last slash, the stream's name. It is bounded by ctx and
-// cfg.HandshakeTimeout.
+// maxRedirects bounds how many servers are asked one after the other.
+const maxRedirects = 5
+
+// Dial connects to the server of an rtmp:// or rtmps:// URL, whose path is the
+// application and, behind its last slash, the stream's name, and to where that server
+// redirects. It is bounded by ctx and, for each server, cfg.HandshakeTimeout.
 func Dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
+	for range maxRedirects {
+		c, err := dial(ctx, rawURL, cfg)
+		var status *StatusError
+		if !errors.As(err, &status) || status.Redirect == "" {
+			return c, err
+		}
+		if rawURL, err = redirected(rawURL, status.Redirect); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("rtmp: dial: more than %d redirects", maxRedirects)
+}
+
+// redirected returns where a server leads that was dialled with URL from. It
+// names the application, the name stays; some append the name.
+func redirected(from, to string) (string, error) {
+	f, err := url.Parse(from)
+	if err != nil {
+		return "", errors.New("rtmp: dial: want rtmp://host[:port]/app/name")
+	}
+	t, err := url.Parse(to)
+	if err != nil || t.Scheme != "rtmp" && t.Scheme != "rtmps" || t.Host == "" {
+		return "", errors.New("rtmp: dial: server redirects to what is no RTMP URL")
+	}
+	if f.Scheme == "rtmps" && t.Scheme == "rtmp" {
+		return "", errors.New("rtmp: dial: server redirects from rtmps to rtmp, which would tell the key to everybody")
+	}
+	_, name := splitPath(f)
+	key, query, _ := strings.Cut(name, "?")
+	if !strings.HasSuffix(t.EscapedPath(), "/"+key) {
+		t = t.JoinPath(key)
+	}
+	if t.RawQuery == "" {
+		t.RawQuery = query
+	}
+	return t.String(), nil
+}
+
+// dial connects to one server.
+func dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" || defaultPorts[u.Scheme] == "" {
 		return nil, errors.New("rtmp: dial: want rtmp://host[:port]/app/name, or rtmps") // the URL holds a key
@@ -83,6 +125,7 @@ func Dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rtmp: dial %s: %w", host, err)
 	}
+	watch(nc, cfg.WriteTimeout)
 	if u.Scheme == "rtmps" {
 		nc = tls.Client(nc, cfg.clientTLS(u.Hostname()))
 	}
@@ -155,9 +198,8 @@ func (c *Client) await(tx float64) (command, error) {
 		if cmd.tx != tx || cmd.name != "_result" && cmd.name != "_error" {
 			return false, nil
 		}
-		code, description := cmd.status()
 		if cmd.name == "_error" {
-			return true, &StatusError{code, description}
+			return true, cmd.refused()
 		}
 		return true, nil
 	})
@@ -201,7 +243,7 @@ func (c *Client) start(cmd string, yes string, args ...any) (uint32, error) {
 		return 0, err
 	}
 	_, err = c.awaitFunc(func(cmd command) (bool, error) {
-		code, description := cmd.status()
+		code, _ := cmd.status()
 		if cmd.name != "onStatus" || code == "" {
 			return false, nil
 		}
@@ -210,7 +252,7 @@ func (c *Client) start(cmd string, yes string, args ...any) (uint32, error) {
 		}
 		for _, a := range cmd.args {
 			if amf.Members(a).String("level") == "error" {
-				return true, &StatusError{code, description}
+				return true, cmd.refused()
 			}
 		}
 		return false, nil
@@ -229,7 +271,7 @@ func (c *Client) Publish(ctx context.Context, began time.Time) error {
 			return err
 		}
 		stream, err := c.start("publish", "NetStream.Publish.Start", "live")
-		c.stream = stream
+		c.mux.stream, c.mux.publish = stream, true
 		return err
 	})
 	if err != nil {
@@ -247,15 +289,17 @@ func (c *Client) Publish(ctx context.Context, began time.Time) error {
 func (c *Client) listen() {
 	defer close(c.done)
 	_, err := c.awaitFunc(func(cmd command) (bool, error) {
-		if code, description := cmd.status(); strings.HasPrefix(code, "NetStream.Publish.") || strings.HasPrefix(code, "NetConnection.") {
-			return true, &StatusError{code, description}
+		if code, _ := cmd.status(); strings.HasPrefix(code, "NetStream.Publish.") || strings.HasPrefix(code, "NetConnection.") {
+			return true, cmd.refused()
 		}
 		return false, nil
 	})
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.gone = peerGone(err)
-	c.mu.Unlock()
-	_ = c.nc.SetWriteDeadline(time.Unix(1, 0)) // a write under way has no one to go to
+	if !c.fanned {
+		_ = c.nc.SetWriteDeadline(time.Unix(1, 0)) // a write under way has no one to go to
+	}
 }
 
 // Describe sends onMetaData of the tracks. WritePacket does it by itself for
@@ -267,16 +311,18 @@ func (c *Client) Describe(ctx context.Context, tracks []*sluice.Track) error {
 	if len(c.mux.tracks) == 0 {
 		return fmt.Errorf("rtmp: publish: %w: no track can be carried", ErrCodec)
 	}
+	return c.describe(ctx, 0)
+}
+
+func (c *Client) describe(ctx context.Context, at uint32) error {
 	if err := c.caps.check(c.mux.tracks); err != nil {
 		return fmt.Errorf("rtmp: publish to %s: %w", remote(c.nc), err)
 	}
-	m := metadata(c.mux.tracks)
-	m.Data = append(amf.Append(nil, "@setDataFrame"), m.Data...)
-	out, err := c.mux.setup().configs(chunk.Append(nil, m, outSize), 0)
+	b, err := c.mux.setup().messages(at)
 	if err != nil {
 		return err
 	}
-	return c.send(ctx, [][]byte{out})
+	return c.send(ctx, [][]byte{b})
 }
 
 // WritePacket sends a packet; packets of tracks that RTMP does not carry are
@@ -284,13 +330,15 @@ func (c *Client) Describe(ctx context.Context, tracks []*sluice.Track) error {
 // refuses. One goroutine at a time may call it.
 func (c *Client) WritePacket(ctx context.Context, p sluice.Packet) error {
 	if c.mux.add(p.Track) {
-		if err := c.Describe(ctx, nil); err != nil {
+		at, _ := c.mux.stamp(p)
+		if err := c.describe(ctx, at); err != nil {
 			return err
 		}
 	}
 	if p.Data == nil || !c.mux.carries(p.Track) {
 		return nil
 	}
+	c.blocks.Add(1)
 	return c.send(ctx, c.mux.cut(p))
 }
 
@@ -358,9 +406,7 @@ func (c *Client) Play(ctx context.Context) (*Publisher, error) {
 
 // farewell ends the publication. A server that takes nothing is not waited for.
 func (c *Client) farewell() {
-	b := appendAll(nil, []chunk.Message{
-		call("FCUnpublish", 0, nil, c.name), call("deleteStream", 0, nil, float64(c.stream)),
-	})
+	b := coded(call("FCUnpublish", 0, nil, c.name), call("deleteStream", 0, nil, float64(c.mux.stream)))
 	_ = c.nc.SetWriteDeadline(time.Now().Add(time.Second)) // for a write under way as well
 	c.wmu.Lock()
 	defer c.wmu.Unlock()

@@ -13,7 +13,8 @@
 // the 32-bit RTMP time stamp as it came, 0 to 2^32-1. Unwrapping it and putting
 // it on UTC is the business of the timeline in package ingest.
 //
-// A [Fanout] plays a stream to any number of players: a packet's chunks are cut
+// A [Fanout] plays a stream to any number of players, or publishes it to any
+// number of servers: a packet's chunks are cut
 // once, kept from the newest key frame on, and written by a few goroutines with
 // vectored writes. See fanout.go.
 //

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sluice-live/sluice"
-	"github.com/sluice-live/sluice/internal/rtmp/chunk"
 )
 
 // How a packet goes to many players:
@@ -73,6 +72,7 @@ type Fanout struct {
 	began     func() time.Time
 	tracks    func() []*sluice.Track
 	subscribe func() sluice.Source
+	mux       mux // to begin with
 	cfg       FanoutConfig
 
 	mu  sync.Mutex
@@ -88,6 +88,7 @@ func NewFanout(src *sluice.Stream, cfg FanoutConfig) *Fanout {
 		began:     src.Began,
 		tracks:    src.Tracks,
 		subscribe: func() sluice.Source { return src.Subscribe(sluice.Subscription{}) },
+		mux:       mux{stream: mediaStream},
 		cfg:       cfg.withDefaults(),
 	}
 }
@@ -136,7 +137,7 @@ func (r *run) stop() {
 }
 
 func (r *run) pump(ctx context.Context) {
-	p := pump{log: &r.log, began: r.f.began}
+	p := pump{log: &r.log, began: r.f.began, mux: r.f.mux}
 	for _, t := range preferred(r.src.Tracks()) {
 		p.mux.add(t)
 	}
@@ -172,10 +173,7 @@ func (r *run) end(ctx context.Context, err error) {
 	if n := len(v.blocks); n > 0 {
 		at = v.blocks[n-1].time
 	}
-	notify := onStatus(mediaStream, "status", "NetStream.Play.UnpublishNotify", "stream has ended")
-	notify.Time = at
-	bye := appendAll(nil, []chunk.Message{notify, userControl(eventStreamEOF, mediaStream)})
-	r.log.append(&block{bufs: [][]byte{bye}, at: time.Now(), time: at})
+	r.log.append(&block{bufs: [][]byte{r.f.mux.goodBye(at)}, at: time.Now(), time: at})
 	r.log.end(err)
 	r.wake()
 	drain := time.NewTimer(r.f.cfg.Drain)
@@ -189,6 +187,16 @@ func (r *run) end(ctx context.Context, err error) {
 			}
 		}
 	}
+}
+
+// goodBye returns what is said behind the last packet.
+func (m *mux) goodBye(at uint32) []byte {
+	if m.publish {
+		return coded(call("deleteStream", 0, nil, float64(m.stream)))
+	}
+	notify := onStatus(m.stream, "status", "NetStream.Play.UnpublishNotify", "stream has ended")
+	notify.Time = at
+	return coded(notify, userControl(eventStreamEOF, m.stream))
 }
 
 func (r *run) wake() {
@@ -218,7 +226,7 @@ func (f *Fanout) Serve(ctx context.Context, c *ServerConn) error {
 	}
 	own, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := f.join(own, cancel, c)
+	p := f.join(own, cancel, c.conn)
 	err = c.within(own, c.readPlayer)
 	if cause := context.Cause(own); cause != nil {
 		err = cause
@@ -267,7 +275,7 @@ func (c *ServerConn) readPlayer() error {
 	}
 }
 
-func (f *Fanout) join(ctx context.Context, cancel context.CancelCauseFunc, c *ServerConn) *player {
+func (f *Fanout) join(ctx context.Context, cancel context.CancelCauseFunc, c *conn) *player {
 	f.mu.Lock()
 	if f.run == nil {
 		f.run = f.start()

@@ -15,9 +15,11 @@ import (
 // mux turns packets into messages: RTMP carries one video and one audio track,
 // the first of each that it knows the codec of; Enhanced RTMP more.
 type mux struct {
-	began  time.Time // time stamp 0; taken from the first packet if zero
-	many   bool      // all tracks, and not only the first of each kind
-	tracks []*sluice.Track
+	began   time.Time // time stamp 0; taken from the first packet if zero
+	many    bool      // all tracks, and not only the first of each kind
+	tracks  []*sluice.Track
+	publish bool   // to a server, which has to be told to keep the metadata
+	stream  uint32 // message stream
 }
 
 // add makes t known and reports whether players have to be told: it is new or
@@ -109,7 +111,7 @@ func (m *mux) stamp(p sluice.Packet) (uint32, int32) {
 }
 
 func header(t *sluice.Track, at uint32) chunk.Message {
-	m := chunk.Message{ID: csVideo, Type: chunk.TypeVideo, Stream: mediaStream, Time: at}
+	m := chunk.Message{ID: csVideo, Type: chunk.TypeVideo, Time: at}
 	if t.Kind == sluice.Audio {
 		m.ID, m.Type = csAudio, chunk.TypeAudio
 	}
@@ -120,7 +122,7 @@ func header(t *sluice.Track, at uint32) chunk.Message {
 func (m *mux) cut(p sluice.Packet) [][]byte {
 	at, cts := m.stamp(p)
 	msg := header(p.Track, at)
-	msg.Data = p.Data
+	msg.Stream, msg.Data = m.stream, p.Data
 	tag := flv.Tag{Track: uint8(m.number(p.Track)), Kind: flv.Frame, Key: p.Key, CTS: cts}
 	return chunk.Cut(msg, codecFor(p.Track).head(p.Track, tag), outSize)
 }
@@ -145,4 +147,4 @@ func (m *mux) has(k sluice.Kind) bool {
 	return slices.ContainsFunc(m.tracks, func(t *sluice.Track) bool { return t.Kind == k })
 }
 
-func (m *mux) setup() *setup { return &setup{m.tracks} }
+func (m *mux) setup() *setup { return &setup{m.tracks, m.publish, m.stream} }

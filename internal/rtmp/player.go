@@ -17,7 +17,7 @@ const maxInbox = 64 << 10
 // player is one player of a Fanout. Whoever holds mu may write to it, unless
 // it is helped: then only its helper does.
 type player struct {
-	c      *ServerConn
+	c      *conn
 	shard  *shard
 	raw    syscall.RawConn // nil: no vectored writes, always helped
 	ctx    context.Context
@@ -38,7 +38,7 @@ type player struct {
 	refused error // why it cannot have what comes next
 }
 
-func newPlayer(ctx context.Context, cancel context.CancelCauseFunc, c *ServerConn, s *shard) *player {
+func newPlayer(ctx context.Context, cancel context.CancelCauseFunc, c *conn, s *shard) *player {
 	p := &player{c: c, shard: s, ctx: ctx, cancel: cancel, kick: make(chan struct{}, 1), waiting: true}
 	p.raw = rawConn(c.nc)
 	_ = c.nc.SetWriteDeadline(time.Time{})
@@ -130,6 +130,7 @@ func (p *player) skip(seq uint64) {
 	if !p.since.IsZero() && seq > p.next {
 		f := p.shard.run.f
 		f.dropped.Add(seq - p.next)
+		p.c.missed.Add(seq - p.next)
 		if !p.waiting {
 			f.skips.Add(1)
 		}
@@ -201,6 +202,7 @@ func (p *player) advance(v *view, n int) {
 	}
 	p.private = nil
 	for n -= k; n > 0; p.next++ {
+		p.c.blocks.Add(1)
 		b := v.at(p.next)
 		if n < b.size {
 			p.part, p.partOff = b, n

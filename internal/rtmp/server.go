@@ -24,7 +24,6 @@ type ServerConn struct {
 	req    access.Request
 	app    string
 	tcURL  string
-	caps   caps
 	play   bool
 	stream uint32 // message stream of the publish or play command
 }

@@ -10,21 +10,21 @@ import (
 
 // setup is what a decoder has to be told before it begins.
 type setup struct {
-	tracks []*sluice.Track
+	tracks  []*sluice.Track
+	publish bool   // to a server, which has to be told to keep the metadata
+	stream  uint32 // message stream
 }
 
-// messages returns onMetaData and the configurations, with time stamp at.
+// messages returns onMetaData and the configurations, these with time stamp at.
+// Metadata has time stamp 0: FFmpeg takes it for a subtitle anywhere else.
 func (s *setup) messages(at uint32) ([]byte, error) {
 	if len(s.tracks) == 0 {
 		return nil, nil
 	}
-	// Its time stamp is 0: FFmpeg takes a later one for the first of a text track.
-	m := metadata(s.tracks)
-	return s.configs(chunk.Append(nil, m, outSize), at)
-}
-
-// configs appends the configurations.
-func (s *setup) configs(b []byte, at uint32) ([]byte, error) {
+	all := []chunk.Message{metadata(s.tracks)}
+	if s.publish {
+		all[0].Data = append(amf.Append(nil, "@setDataFrame"), all[0].Data...)
+	}
 	numbers := map[sluice.Kind]int{}
 	for _, t := range s.tracks {
 		m, ok, err := config(t, numbers[t.Kind], at)
@@ -32,11 +32,14 @@ func (s *setup) configs(b []byte, at uint32) ([]byte, error) {
 			return nil, err
 		}
 		if ok {
-			b = chunk.Append(b, m, outSize)
+			all = append(all, m)
 		}
 		numbers[t.Kind]++
 	}
-	return b, nil
+	for i := range all {
+		all[i].Stream = s.stream
+	}
+	return coded(all...), nil
 }
 
 // metadata is the onMetaData message that tells players of the tracks: those of
@@ -59,7 +62,7 @@ func metadata(tracks []*sluice.Track) chunk.Message {
 		}
 	}
 	o = append(o, amf.Property{Name: "encoder", Value: "Sluice"})
-	return chunk.Message{ID: csStatus, Type: chunk.TypeDataAMF0, Stream: mediaStream, Data: amf.Append(nil, "onMetaData", o)}
+	return chunk.Message{ID: csStatus, Type: chunk.TypeDataAMF0, Data: amf.Append(nil, "onMetaData", o)}
 }
 
 // describe returns the properties of a track in onMetaData.

@@ -2,7 +2,7 @@
  * @typedef {{kind: string, codec?: string, width?: number, height?: number, frameRate?: number,
  *   sampleRate?: number, channels?: number}} Track
  * @typedef {{name: string, since: string, viewers?: number, preview?: string, tracks?: Track[]}} Channel
- * @typedef {{streams: Channel[], publish?: {rtmp?: string}, open?: boolean, now?: string}} Live
+ * @typedef {{streams: Channel[], publish?: {rtmp?: string, srt?: string}, open?: boolean, now?: string}} Live
  */
 
 const name = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -27,6 +27,9 @@ export const track = (c, kind) => c.tracks?.find((t) => t.kind === kind);
 
 /** Where publishers connect, as the server says or as is usual. @param {Live | null} l */
 export const publishURL = (l) => l?.publish?.rtmp || `rtmp://${location.hostname}:1935/live`;
+
+/** Where publishers connect over SRT, the key included; empty where they do not. @param {Live | null} l @param {string} key */
+export const publishSRT = (l, key) => (l?.publish?.srt ? l.publish.srt + key : '');
 
 /**
  * Calls work at once and then every period ms while the page is visible, never

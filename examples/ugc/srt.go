@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// srtFigures are what the API says of a stream that comes in over SRT. Packets
+// that are lost come again, as a rule; those that are missing did not.
+type srtFigures struct {
+	RTT           float64 `json:"rtt"`     // seconds
+	Latency       float64 `json:"latency"` // seconds that packets are held back
+	Received      uint64  `json:"received"`
+	Lost          uint64  `json:"lost"`
+	Retransmitted uint64  `json:"retransmitted"`
+	Missing       uint64  `json:"missing"`
+}
+
+// srtPublishers returns the figures of the streams that come in over SRT.
+func (p *platform) srtPublishers() map[string]*srtFigures {
+	all := make(map[string]*srtFigures)
+	if p.server == nil {
+		return all
+	}
+	for _, c := range p.server.SRTStats() {
+		if !c.Play {
+			all[c.Stream] = &srtFigures{
+				c.RTT.Round(time.Microsecond).Seconds(), c.Latency.Seconds(), c.PacketsReceived, c.Lost, c.Retransmitted, c.Missing,
+			}
+		}
+	}
+	return all
+}
+
+// srtPublishURL is the URL to publish to over SRT, for a key behind it, as the
+// client of r reaches this machine; empty where there is none.
+func (p *platform) srtPublishURL(r *http.Request) string {
+	if p.server == nil || p.server.SRTAddr() == nil {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	return "srt://" + net.JoinHostPort(host, strconv.Itoa(p.srtPort())) + "?streamid=publish:"
+}
+
+func (p *platform) srtPort() int { return p.server.SRTAddr().(*net.UDPAddr).Port }
+
+// announceSRT says how to publish over SRT.
+func (p *platform) announceSRT() {
+	if p.server.SRTAddr() != nil {
+		fmt.Printf("           or over SRT: ffmpeg -re -i clip.mp4 -c copy -f mpegts 'srt://127.0.0.1:%d?streamid=publish:demo'\n", p.srtPort())
+	}
+}
