@@ -184,10 +184,8 @@ func (p *slatePlayer) hear(at int64) []byte {
 		return p.silence
 	}
 	c := &p.slate.audio
-	round := (at + c.frame/2) / p.slate.length
-	i := (at - round*p.slate.length - c.frames[0].pts + c.frame/2) / c.frame
-	if i < 0 || i >= int64(len(c.frames)) {
-		i = int64(len(c.frames)) - 1 // its sound is shorter than its picture
-	}
+	at += c.frame/2 - c.frames[0].pts
+	at -= floorDiv(at, p.slate.length) * p.slate.length
+	i := min(at/c.frame, int64(len(c.frames))-1) // where its sound is shorter than its picture
 	return c.frames[i].data
 }
