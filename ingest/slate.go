@@ -191,4 +191,7 @@ func (s *Slate) align(last int64) {
 	for len(s.audio.frames) > 0 && s.audio.frames[0].pts < -s.audio.frame/2 {
 		s.audio.frames = s.audio.frames[1:]
 	}
+	if len(s.audio.frames) == 0 {
+		s.audio = clip{}
+	}
 }
