@@ -107,9 +107,16 @@ func (p *platform) assemble(r roles, c config) error {
 	if !r.ingest {
 		return nil
 	}
+	slate, err := loadSlate(c.Slate)
+	if err != nil {
+		return err
+	}
 	p.server = &ingest.Server{
 		RTMP:      c.RTMP,
 		Positions: ingest.Dir(filepath.Join(c.Data, "positions")),
+		Grace:     c.Grace,
+		Second:    c.Second,
+		Slate:     slate,
 		Broadcast: func(ctx context.Context, b *ingest.Broadcast) error { return p.carry(ctx, b.Name, b) },
 		Log:       p.log,
 	}
