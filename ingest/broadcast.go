@@ -58,7 +58,7 @@ type broadcastConfig struct {
 type BroadcastStats struct {
 	Packets, Bytes uint64
 	Connections    uint64 // so far
-	Switches       uint64 // from one connection to another that had been waiting
+	Switches       uint64 // to a connection that had been waiting for its turn
 	Live           bool   // a connection's media goes out
 	Slate          bool   // the slate's does
 	Waiting        int    // connections that may be switched to

@@ -234,13 +234,17 @@ func (v *viewing) finish(t *testing.T) {
 }
 
 func (v *viewing) check(t *testing.T) {
+	c := newChecker(t)
+	c.packets(v.plain())
+	c.sane()
+}
+
+func (v *viewing) plain() []sluice.Packet {
 	all := make([]sluice.Packet, 0, len(v.packets))
 	for _, p := range v.packets {
 		all = append(all, p.Packet)
 	}
-	c := newChecker(t)
-	c.packets(all)
-	c.sane()
+	return all
 }
 
 // stage runs a test of a broadcast in fake time.

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
 	"image/png"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -116,8 +119,13 @@ func TestChromiumSeesPictureSlatePicture(t *testing.T) {
 			s := startWith(t, c)
 			first := testmedia.Publish(t.Context(), t, red, s.rtmp("/live/demo"))
 			s.live(t, "demo")
-			watched := browser.Start(t, s.url("/@demo"), browser.Options{Observe: 45 * time.Second})
+			o := browser.Options{Observe: 45 * time.Second}
+			if c.Ladder {
+				o.Quality = []browser.Change{{After: 2 * time.Second, Value: "240p"}}
+			}
+			watched := browser.Start(t, s.url("/@demo"), o)
 			s.viewed(t)
+			numbers := s.followNumbers(t)
 			time.Sleep(8 * time.Second)
 			require.NoError(t, first.Process.Kill())
 			_ = first.Wait()
@@ -131,6 +139,11 @@ func TestChromiumSeesPictureSlatePicture(t *testing.T) {
 			seen := scenes(r)
 			t.Log(seen)
 			require.Equal(t, []string{"red", "green", "blue"}, colours(seen))
+			if c.Ladder {
+				require.Len(t, r.Sizes, 2, "of the source, and of the rendition whatever came")
+				assert.Equal(t, 240, r.Sizes[1].Height)
+			}
+			assert.GreaterOrEqual(t, numbers(), 2, "discontinuities")
 			for _, one := range seen {
 				assert.Greater(t, one.frames, 50, "%s moves", one.colour)
 			}
@@ -142,6 +155,70 @@ func TestChromiumSeesPictureSlatePicture(t *testing.T) {
 			assert.False(t, st.Slate)
 		})
 	}
+}
+
+// followNumbers reads a media playlist until the function it returns is called,
+// which returns by how much the discontinuity sequence rose. No number goes back.
+func (s *server) followNumbers(t *testing.T) (stop func() int) {
+	ctx, cancel := context.WithCancel(t.Context())
+	rose := make(chan int, 1)
+	go func() {
+		first, last := -1, [2]int{}
+		for ctx.Err() == nil {
+			now, err := s.numbers(ctx)
+			if ctx.Err() != nil {
+				break
+			}
+			if assert.NoError(t, err) {
+				assert.GreaterOrEqual(t, now[0], last[0], "media sequence")
+				assert.GreaterOrEqual(t, now[1], last[1], "eras")
+				last = now
+				if first < 0 {
+					first = now[1]
+				}
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+		rose <- last[1] - first
+	}()
+	t.Cleanup(cancel)
+	return func() int {
+		cancel()
+		return <-rose
+	}
+}
+
+// numbers returns the number of the playlist's last segment and its era.
+func (s *server) numbers(ctx context.Context) (n [2]int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url("/live/demo/1/index.m3u8"), nil)
+	if err != nil {
+		return n, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return n, err
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		switch name {
+		case "#EXT-X-MEDIA-SEQUENCE":
+			n[0], err = strconv.Atoi(value)
+		case "#EXT-X-DISCONTINUITY-SEQUENCE":
+			n[1], err = strconv.Atoi(value)
+		case "#EXT-X-DISCONTINUITY":
+			n[1]++
+		case "#EXTINF":
+			n[0]++
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // The active encoder is stopped, not killed: its socket stays. The page goes on
