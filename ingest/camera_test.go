@@ -43,10 +43,9 @@ func newCamera(t testing.TB, mark byte, width int) *camera {
 // cameraSource is a camera as a Source: it makes packets as they are read.
 type cameraSource struct {
 	*camera
-	began   time.Time
-	n       int // pictures
-	sounds  int
-	keyWish bool
+	began  time.Time
+	n      int // pictures
+	sounds int
 }
 
 func (c *cameraSource) Tracks() []*sluice.Track { return []*sluice.Track{c.video, c.audio} }
@@ -60,26 +59,24 @@ func (c *cameraSource) RequestKey(uint32) bool {
 }
 
 func (c *cameraSource) ReadPacket(ctx context.Context) (sluice.Packet, error) {
-	for {
-		picture := time.Duration(c.n) * frameTime
-		sound := time.Duration(c.sounds) * 1024 * time.Second / 48000
-		at := picture
-		isSound := c.audio != nil && (c.video == nil || sound < picture)
-		if isSound {
-			at = sound
-		}
-		if err := c.until(ctx, c.began.Add(at)); err != nil {
-			return sluice.Packet{}, err
-		}
-		ms := at.Round(time.Millisecond).Milliseconds()
-		data := binary.BigEndian.AppendUint32([]byte{c.mark}, uint32(c.n))
-		if isSound {
-			c.sounds++
-			return c.unlessMuted(sluice.Packet{Track: c.audio, DTS: ms, PTS: ms, Key: true, Data: data}), nil
-		}
-		c.n++
-		return c.unlessMuted(sluice.Packet{Track: c.video, DTS: ms, PTS: ms, Key: (c.n-1)%c.gop == 0, Data: data}), nil
+	picture := time.Duration(c.n) * frameTime
+	sound := time.Duration(c.sounds) * 1024 * time.Second / 48000
+	at := picture
+	isSound := c.audio != nil && (c.video == nil || sound < picture)
+	if isSound {
+		at = sound
 	}
+	if err := c.until(ctx, c.began.Add(at)); err != nil {
+		return sluice.Packet{}, err
+	}
+	ms := at.Round(time.Millisecond).Milliseconds()
+	data := binary.BigEndian.AppendUint32([]byte{c.mark}, uint32(c.n))
+	if isSound {
+		c.sounds++
+		return c.unlessMuted(sluice.Packet{Track: c.audio, DTS: ms, PTS: ms, Key: true, Data: data}), nil
+	}
+	c.n++
+	return c.unlessMuted(sluice.Packet{Track: c.video, DTS: ms, PTS: ms, Key: (c.n-1)%c.gop == 0, Data: data}), nil
 }
 
 func (c *camera) unlessMuted(p sluice.Packet) sluice.Packet {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"time"
 
@@ -172,8 +171,7 @@ func (s *Slate) align(last int64) {
 		lead = s.audio.frames
 		last = s.audio.frame
 	}
-	zero, end := int64(math.MaxInt64), int64(math.MinInt64)
-	zero = lead[0].pts
+	zero, end := lead[0].pts, lead[0].pts
 	for _, f := range lead {
 		end = max(end, f.pts)
 	}
