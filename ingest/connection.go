@@ -36,6 +36,7 @@ type connection struct {
 
 	// While it waits for its turn.
 	takesOver bool // it goes out from its first key frame on
+	rested    bool // it went out before, and stalled
 	group     group
 	known     map[uint32]*sluice.Track // whose codecs we can take
 	began     time.Time                // when the first of its media came

@@ -172,6 +172,8 @@ func TestSlateStandsForAnEncoderThatStalls(t *testing.T) {
 		time.Sleep(6 * time.Second)
 		v.finish(t)
 		assert.Equal(t, "asa", v.marks())
+		back := v.shots()[2]
+		assert.Less(t, back.last.Sub(back.ended), 2500*time.Millisecond, "what came late puts it ahead of time by no more than a group of pictures")
 		<-c.ended
 	})
 }

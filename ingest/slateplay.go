@@ -32,7 +32,7 @@ func (b *Broadcast) slateDue() time.Time {
 	switch {
 	case b.slate != nil:
 		return b.slate.due()
-	case b.conf.slate == nil || b.timeline.heard.IsZero():
+	case b.conf.slate == nil || !b.conf.slate.serves(b.timeline):
 		return time.Time{}
 	case b.active == nil:
 		return b.heard.Add(b.conf.slateAfter)
@@ -52,10 +52,7 @@ func (b *Broadcast) playSlate(now time.Time) {
 		if b.active != nil {
 			b.rest(b.active)
 		}
-		if b.slate = b.conf.slate.play(b.timeline, now); b.slate == nil {
-			b.conf.slate = nil // nothing in it that the stream has
-			return
-		}
+		b.slate = b.conf.slate.play(b.timeline, now)
 		b.conf.log.Info("the encoder is away: the slate is on", "stream", b.Name)
 	}
 	for n := 0; n < slateBurst && !b.queue.full(); n++ {
@@ -79,8 +76,13 @@ func (b *Broadcast) stopSlate() {
 	}
 }
 
+// serves reports whether the slate has something that the stream has.
+func (s *Slate) serves(t *timeline) bool {
+	return t.first(sluice.Video) != nil && s.video.track != nil || t.first(sluice.Audio) != nil
+}
+
 // play begins a slate where everything stamped ends, so that viewers miss
-// nothing; nil where it has nothing that the stream has.
+// nothing.
 func (s *Slate) play(t *timeline, now time.Time) *slatePlayer {
 	p := &slatePlayer{slate: s}
 	if l := t.first(sluice.Video); l != nil && s.video.track != nil {
@@ -94,9 +96,6 @@ func (s *Slate) play(t *timeline, now time.Time) *slatePlayer {
 		if track, p.silence, p.sound = silenceFor(l.track); track != nil {
 			p.audio = as(track, l.track.ID)
 		}
-	}
-	if p.video == nil && p.audio == nil {
-		return nil
 	}
 	// Where the stream is now, by what has passed since its newest frame.
 	passed := t.media.Add(now.Sub(t.heard)).Sub(t.end)

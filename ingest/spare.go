@@ -49,10 +49,14 @@ const (
 	groupBytes     = 8 << 20 // of a spare's newest group of pictures
 	groupPackets   = 4096
 	askAgain       = time.Second // between requests for a key frame
+
+	settle       = 200 * time.Millisecond // what came late at once is over after this
+	settleWithin = 5 * time.Second        // and is not waited for any longer
 )
 
 // group is what arrived on a waiting connection since its newest key frame.
 type group struct {
+	first   time.Time // when the first of all groups began
 	began   time.Time // when its first packet came; zero before there is one
 	packets []arrived
 	bytes   int
@@ -74,11 +78,33 @@ func (g *group) add(p sluice.Packet, now time.Time, leader uint32) {
 	}
 	if begins {
 		g.began = now
+		if g.first.IsZero() {
+			g.first = now
+		}
 	}
 	if !g.began.IsZero() {
 		g.packets = append(g.packets, arrived{p, now})
 		g.bytes += len(p.Data)
 	}
+}
+
+// settled reports whether a group comes at the pace of time. What an encoder
+// could not send while it stalled comes faster: of that only the newest group is
+// of use, or the stream would be ahead of time from here on.
+func (g *group) settled(now time.Time) bool {
+	if now.Sub(g.first) >= settleWithin {
+		return true
+	}
+	first, last := g.packets[0], g.packets[0]
+	for _, p := range slices.Backward(g.packets) {
+		if p.Track == first.Track {
+			last = p
+			break
+		}
+	}
+	media := first.Track.Duration(last.DTS - first.DTS)
+	wall := now.Sub(g.began)
+	return wall >= settle && media <= wall*3/2+settle/2
 }
 
 // leader returns the track whose key frames a connection is switched to on: its
@@ -110,7 +136,7 @@ func (b *Broadcast) choose(now time.Time) (ask keyRequest) {
 		if !b.due(c, now) {
 			continue
 		}
-		if !c.group.began.IsZero() && !c.group.began.Before(b.heard) {
+		if g := &c.group; !g.began.IsZero() && !g.began.Before(b.heard) && (!c.rested || g.settled(now)) {
 			b.switchTo(c)
 			return keyRequest{}
 		}
@@ -151,7 +177,7 @@ func (b *Broadcast) switchTo(c *connection) {
 	}
 	b.stopSlate()
 	b.waiting = slices.DeleteFunc(b.waiting, func(w *connection) bool { return w == c })
-	b.active, c.takesOver = c, false
+	b.active, c.takesOver, c.rested = c, false, false
 	b.stats.Switches++
 	b.conf.log.Info("going over to another connection", "stream", b.Name, "taken", old != nil, "waiting", len(b.waiting))
 	for _, p := range c.group.packets {
@@ -172,7 +198,7 @@ func (b *Broadcast) rest(c *connection) {
 	for _, f := range c.input.tracks {
 		c.knows(f.raw)
 	}
-	c.input = c.input.again()
+	c.input, c.rested = c.input.again(), true
 	b.waiting = append(b.waiting, c)
 }
 
