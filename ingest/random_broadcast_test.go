@@ -86,9 +86,9 @@ func checkNoPause(t *testing.T, v *viewing) {
 			continue
 		}
 		if !last.IsZero() {
-			require.Less(t, p.at.Sub(last), 2*defaultSlateAfter+500*time.Millisecond, "at %v", p.at)
+			require.Less(t, p.at.Sub(last), slateStalled*defaultSlateAfter+500*time.Millisecond, "at %v", p.at)
 		}
 		last = p.at
 	}
-	require.Less(t, time.Since(last), 2*defaultSlateAfter+500*time.Millisecond)
+	require.Less(t, time.Since(last), slateStalled*defaultSlateAfter+500*time.Millisecond)
 }

@@ -68,9 +68,9 @@ type Server struct {
 	// Slate is shown while a broadcast's encoder is away, until it is back or the
 	// grace time is over; nil shows gaps.
 	Slate *Slate
-	// SlateAfter is how long an encoder may be gone before the slate is shown,
-	// and half of how long one that is still connected may be silent; default
-	// 1 s. Shorter shows it at every hiccup, longer makes viewers stall.
+	// SlateAfter is how long an encoder may be gone before the slate is shown;
+	// one that is still connected may be silent four times as long. Default
+	// 0.5 s. Shorter shows it at every hiccup, longer makes viewers stall.
 	SlateAfter time.Duration
 	// Second says what becomes of a publisher who comes while the stream has
 	// one; default Refuse.

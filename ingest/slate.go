@@ -26,6 +26,29 @@ type Slate struct {
 	length       int64 // of a round, in nanoseconds
 }
 
+// LastPicture is a Slate that shows the newest key frame of the encoder that is
+// away, with silence: viewers see its last picture, or one shortly before, and
+// decoders no change. It is sent four times a second.
+var LastPicture = new(Slate)
+
+const lastPictureDur = time.Second / 4 // parts of a playlist are as long at most
+
+// of returns the slate for a stream as it is now: the slate itself, or the
+// stream's last picture. That is nil for a stream without pictures.
+func (s *Slate) of(t *timeline) *Slate {
+	if s != LastPicture {
+		return s
+	}
+	l := t.first(sluice.Video)
+	if l == nil || l.key == nil {
+		return nil
+	}
+	return &Slate{
+		video:  clip{track: l.native, frames: []clipFrame{{key: true, data: l.key}}},
+		length: int64(lastPictureDur),
+	}
+}
+
 // clip is one track of a slate. Times are nanoseconds from where the slate's
 // first picture is shown.
 type clip struct {

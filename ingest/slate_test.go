@@ -57,12 +57,12 @@ func TestSlateStandsForAnEncoderThatIsAway(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		first.kill()
 		killed := time.Now()
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(400 * time.Millisecond)
 		assert.False(t, b.Stats().Slate)
 		time.Sleep(10 * time.Second)
 		assert.True(t, b.Stats().Slate)
 		assert.False(t, b.Stats().Live)
-		time.Sleep(9500 * time.Millisecond)
+		time.Sleep(9600 * time.Millisecond)
 		second.publish(t.Context(), b, Refuse)
 		time.Sleep(5 * time.Second)
 		assert.False(t, b.Stats().Slate)
@@ -74,7 +74,7 @@ func TestSlateStandsForAnEncoderThatIsAway(t *testing.T) {
 
 		require.Equal(t, "asbs", v.marks())
 		shots := v.shots()
-		assert.InDelta(t, 1, shots[1].came.Sub(killed).Seconds(), 0.1)
+		assert.InDelta(t, defaultSlateAfter.Seconds(), shots[1].came.Sub(killed).Seconds(), 0.1)
 		for i := 1; i < len(shots); i++ {
 			assert.True(t, shots[i].key)
 			assert.Equal(t, shots[i-1].era+1, shots[i].era)
@@ -136,6 +136,39 @@ func TestSlateWithoutSoundIsSilent(t *testing.T) {
 	})
 }
 
+// The stream's own last key frame stands for it, with the same parameters.
+func TestLastPictureStandsForAnEncoderThatIsAway(t *testing.T) {
+	stage(t, broadcastConfig{slate: LastPicture}, func(t *testing.T, b *Broadcast, v *viewing) {
+		first, second := newCamera(t, 'a', 640), newCamera(t, 'b', 320)
+		first.publish(t.Context(), b, Refuse)
+		time.Sleep(5 * time.Second)
+		first.kill()
+		time.Sleep(10 * time.Second)
+		second.publish(t.Context(), b, Refuse)
+		time.Sleep(3 * time.Second)
+		v.finish(t)
+		shots := v.shots()
+		require.Equal(t, "aab", v.marks())
+		assert.InDelta(t, 4*10, shots[1].pictures, 2)
+		assert.Less(t, shots[1].first.Sub(shots[0].last), 150*time.Millisecond)
+		var before *sluice.Track
+		held := 0
+		for _, p := range v.packets {
+			switch {
+			case p.Data == nil || p.Track.Kind != sluice.Video:
+			case p.Track.Era == 1:
+				before = p.Track
+			case p.Track.Era == 2:
+				held++
+				require.Equal(t, uint32(100), binary.BigEndian.Uint32(p.Data[1:]), "the key frame at 4 s")
+				require.Equal(t, before.Config, p.Track.Config)
+				require.LessOrEqual(t, p.Dur, p.Track.PartTarget)
+			}
+		}
+		assert.Equal(t, shots[1].pictures, held)
+	})
+}
+
 // A stream of sound alone has no use for pictures.
 func TestSlateBringsNoTrackThatTheStreamHasNot(t *testing.T) {
 	stage(t, broadcastConfig{slate: testSlate(t, true)}, func(t *testing.T, b *Broadcast, v *viewing) {
@@ -150,9 +183,19 @@ func TestSlateBringsNoTrackThatTheStreamHasNot(t *testing.T) {
 		last := v.packets[len(v.packets)-1]
 		assert.EqualValues(t, 's', last.Data[0])
 	})
+	stage(t, broadcastConfig{slate: LastPicture}, func(t *testing.T, b *Broadcast, v *viewing) {
+		c := newCamera(t, 'a', 640)
+		c.video = nil
+		c.publish(t.Context(), b, Refuse)
+		time.Sleep(5 * time.Second)
+		c.kill()
+		time.Sleep(10 * time.Second)
+		assert.False(t, b.Stats().Slate, "there is no picture")
+		v.finish(t)
+	})
 }
 
-// An encoder that stalls is given twice as long, and goes on, with its next key
+// An encoder that stalls is given four times as long, and goes on, with its next key
 // frame, when it is back.
 func TestSlateStandsForAnEncoderThatStalls(t *testing.T) {
 	stage(t, broadcastConfig{slate: testSlate(t, true)}, func(t *testing.T, b *Broadcast, v *viewing) {

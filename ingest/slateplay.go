@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	defaultSlateAfter = time.Second
-	slateCatchUp      = 5 * time.Second // so much of the time before it began, a slate stands for
-	slateBurst        = 1024            // packets in one look
+	defaultSlateAfter = 500 * time.Millisecond // LL-HLS players have little more in hand
+	slateStalled      = 4                      // times as long for one that is connected
+	slateCatchUp      = 5 * time.Second        // so much of the time before it began, a slate stands for
+	slateBurst        = 1024                   // packets in one look
 )
 
 // slatePlayer plays a slate into a timeline: an input of its own.
@@ -40,7 +41,7 @@ func (b *Broadcast) slateDue() time.Time {
 		return time.Time{}
 	}
 	// It may bring late what it has, so it is given longer.
-	return b.active.last.Add(2 * b.conf.slateAfter)
+	return b.active.last.Add(slateStalled * b.conf.slateAfter)
 }
 
 // playSlate begins the slate when it is due, and puts out what of it is due.
@@ -52,7 +53,7 @@ func (b *Broadcast) playSlate(now time.Time) {
 		if b.active != nil {
 			b.rest(b.active)
 		}
-		b.slate = b.conf.slate.play(b.timeline, now)
+		b.slate = b.conf.slate.of(b.timeline).play(b.timeline, now)
 		b.conf.log.Info("the encoder is away: the slate is on", "stream", b.Name)
 	}
 	for n := 0; n < slateBurst && !b.queue.full(); n++ {
@@ -78,7 +79,8 @@ func (b *Broadcast) stopSlate() {
 
 // serves reports whether the slate has something that the stream has.
 func (s *Slate) serves(t *timeline) bool {
-	return t.first(sluice.Video) != nil && s.video.track != nil || t.first(sluice.Audio) != nil
+	s = s.of(t)
+	return s != nil && (t.first(sluice.Video) != nil && s.video.track != nil || t.first(sluice.Audio) != nil)
 }
 
 // play begins a slate where everything stamped ends, so that viewers miss

@@ -14,8 +14,11 @@ const maxSlatePicture = 32 << 20
 
 // loadSlate reads what --slate names; nil where it names nothing.
 func loadSlate(file string) (*ingest.Slate, error) {
-	if file == "" {
+	switch file {
+	case "":
 		return nil, nil
+	case "last":
+		return ingest.LastPicture, nil
 	}
 	var slate *ingest.Slate
 	var err error
