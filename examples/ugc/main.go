@@ -19,6 +19,7 @@ type config struct {
 	RTMP       string        `name:"rtmp" default:":1935" env:"UGC_RTMP" help:"Address for RTMP publishers and players."`
 	Data       string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
 	Window     time.Duration `name:"window" default:"1m" env:"UGC_WINDOW" help:"How much of a live stream its playlists list; at least 24s."`
+	Limits     limits        `embed:""`
 	Open       bool          `name:"open" env:"UGC_OPEN" help:"Trying out: a stream's name is its key, and anyone may watch."`
 	Roles      string        `name:"roles" default:"all" env:"UGC_ROLES" help:"What this process does: all, or a list of ingest, transcode, origin."`
 	Grace      time.Duration `name:"grace" default:"30s" env:"UGC_GRACE" help:"How long a broadcast waits for its encoder to come back."`

@@ -102,3 +102,30 @@ func opusDecoder(entry []byte) (name string, private []byte, err error) {
 	private[10], private[11] = 0, 0
 	return "opus", private, nil
 }
+
+// OpusSamples returns how many samples at 48 kHz a packet lasts (RFC 6716, 3.1
+// and 3.2), 0 if it is not valid.
+func OpusSamples(packet []byte) int {
+	if len(packet) == 0 {
+		return 0
+	}
+	var frame int
+	switch config := packet[0] >> 3; {
+	case config < 12: // SILK: 10, 20, 40, 60 ms
+		frame = [4]int{480, 960, 1920, 2880}[config&3]
+	case config < 16: // hybrid: 10, 20 ms
+		frame = 480 << (config & 1)
+	default: // CELT: 2.5, 5, 10, 20 ms
+		frame = 120 << (config & 3)
+	}
+	switch packet[0] & 3 {
+	case 0:
+		return frame
+	case 1, 2:
+		return 2 * frame
+	}
+	if len(packet) < 2 || frame*int(packet[1]&63) > 5760 {
+		return 0
+	}
+	return frame * int(packet[1]&63)
+}
