@@ -140,7 +140,7 @@ func (b *Broadcast) choose(now time.Time) (ask keyRequest) {
 			b.switchTo(c)
 			return keyRequest{}
 		}
-		if now.Sub(c.asked) >= askAgain {
+		if ask.src == nil && c.src != nil && now.Sub(c.asked) >= askAgain {
 			c.asked = now
 			ask = keyRequest{c.src, c.leader(now)}
 		}
@@ -158,11 +158,7 @@ type keyRequest struct {
 	track uint32
 }
 
-func (r keyRequest) send() {
-	if r.src != nil {
-		sluice.RequestKey(r.src, r.track)
-	}
-}
+func (r keyRequest) send() { sluice.RequestKey(r.src, r.track) }
 
 // switchTo makes a waiting connection the active one, from its newest group of
 // pictures on. What was active waits now, unless it is to be replaced.

@@ -97,6 +97,23 @@ func TestTakeoverWithAnUnknownCodecEndsTheNewcomerAlone(t *testing.T) {
 	})
 }
 
+// Before its protocol has said yes, a newcomer has nothing to be asked for: RTMP
+// knows no metadata then.
+func TestANewcomerIsNotAskedBeforeItHasStarted(t *testing.T) {
+	stage(t, broadcastConfig{}, func(t *testing.T, b *Broadcast, v *viewing) {
+		first := newCamera(t, 'a', 640)
+		first.publish(t.Context(), b, Takeover)
+		time.Sleep(2 * time.Second)
+		c, err := b.attach(t.Context(), newInput(1000, rtmpWrap, func() hints { panic("asked too early") }), Takeover)
+		require.NoError(t, err)
+		time.Sleep(5 * time.Second)
+		b.detach(c)
+		v.finish(t)
+		assert.Equal(t, "a", v.marks())
+		<-first.ended
+	})
+}
+
 func TestTakeoverOfSoundAlone(t *testing.T) {
 	stage(t, broadcastConfig{}, func(t *testing.T, b *Broadcast, v *viewing) {
 		first, other := newCamera(t, 'a', 640), newCamera(t, 'b', 320)

@@ -151,7 +151,7 @@ func (v *video) choose(width, height int) (active []*worker) {
 		s, fits := w.rendition.sizeFor(width, height)
 		same := s.w >= width&^1 && s.h >= height&^1
 		switch {
-		case w.used && v.o.ladder.Steady: // as it was
+		case w.used && v.o.ladder.Steady && w.size.w > 0: // as it was
 		case fits && (!v.pass || !same):
 			w.size = s
 		case w.used:

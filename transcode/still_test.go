@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/internal/codec"
+	"github.com/sluice-live/sluice/internal/sluicetest"
 )
 
 // halves is a picture that is red at the left and blue at the right.
@@ -104,4 +105,22 @@ func later(in []sluice.Packet, seconds int64) (all []sluice.Packet) {
 		all = append(all, p)
 	}
 	return all
+}
+
+// A worker that begins while the slate is on makes renditions of the size that
+// the one before it made.
+func TestSteadyRenditionsKeepTheirSizeInAnotherWorker(t *testing.T) {
+	slate := clip(t, "-f lavfi -i smptebars=s=160x120:r=25 -video_track_timescale 90000 -c:v libx264 -t 1 -g 25")
+	l := Ladder{Renditions: []Rendition{{Height: 144, Bitrate: 300_000}, {Height: 60, Bitrate: 100_000}}, Source: PassNever, Steady: true, MaxDelay: -1}
+	o := newOutput(l.withDefaults(), &sluicetest.Slice{Packets: slate})
+	o.resume(resume{Video: 1, Standings: []standing{{ID: 101, Era: 6, Width: 256, Height: 144}}})
+	o.start(t.Context())
+	defer o.Close()
+	out, err := drainAll(t, o)
+	require.NoError(t, err)
+	for id, want := range map[uint32][2]int{101: {256, 144}, 102: {80, 60}} {
+		made := media(id, out)
+		require.Len(t, made, 25)
+		assert.Equal(t, want, [2]int{made[0].Track.Width, made[0].Track.Height})
+	}
 }

@@ -55,7 +55,7 @@ func (p *platform) newLadder(c config) (func(name string) sluice.Transform, erro
 	monitor := new(transcode.Monitor)
 	p.ladders = monitor.Collector()
 	return func(name string) sluice.Transform {
-		l := transcode.Ladder{Name: name, Renditions: renditions, Steady: c.Slate != "", Overlays: overlays, HW: c.HW, Log: p.log, Monitor: monitor}
+		l := transcode.Ladder{Name: name, Renditions: renditions, Steady: true, Overlays: overlays, HW: c.HW, Log: p.log, Monitor: monitor}
 		return transcode.Isolated{Ladder: l, Nice: 5}
 	}, nil
 }
