@@ -171,8 +171,10 @@ func (b *Broadcast) look(now time.Time) {
 			b.timeline.start(in)
 		}
 	}
-	b.timeline.silence(in, b.heard, now)
-	b.collect()
+	if b.active == nil || !b.active.held {
+		b.timeline.silence(in, b.heard, now)
+		b.collect()
+	}
 	b.timer.Reset(b.nextLook(now))
 	b.mu.Unlock()
 	ask.send()

@@ -232,7 +232,7 @@ func (b *Broadcast) holdBack(c *connection, full bool, early time.Duration) (err
 	defer b.mu.Unlock()
 	c.held, c.last = false, time.Now()
 	if b.active == c {
-		b.heard = c.last
+		b.heard, c.input.lastArrival = c.last, c.last
 	}
 	return err
 }
