@@ -44,7 +44,7 @@ func (s *Slate) of(t *timeline) *Slate {
 		return nil
 	}
 	return &Slate{
-		video:  clip{track: l.native, frames: []clipFrame{{key: true, data: l.key}}},
+		video:  clip{track: l.track, frames: []clipFrame{{key: true, data: l.key}}},
 		length: int64(lastPictureDur),
 	}
 }
