@@ -17,6 +17,23 @@
 // [Repairs]. Time stamps in milliseconds are put back on the cadence they were
 // rounded from.
 //
+// # Encoders that come, go and stall
+//
+// A broadcast has one active connection and up to two that wait: a newcomer
+// under [Takeover] for its first key frame, spares under [Standby] for the
+// active one to bring nothing. They are read meanwhile, and their newest group
+// of pictures is kept, so that the hole is as small as can be. Each change is a
+// new era.
+//
+// While nobody's media comes, a [Slate] is shown: a clip as it is, fed into the
+// timeline at the pace of time and in eras of its own. It begins where the
+// encoder's media ended, so viewers miss nothing. Players need to be able to
+// take another size and another frame rate, as they need for another encoder; a
+// transcode.Ladder that is Steady hides even that.
+//
+// The grace time counts from when the last connection went, also while the slate
+// plays; Broadcast.End ends it at once.
+//
 // # Multistreaming
 //
 // [Push] makes a [Target] of a URL: a Sink that sends its stream to another
@@ -39,6 +56,13 @@
 //
 // The first packets of a connection are held until its tracks and its frame
 // rate are known: six frames as a rule, two seconds at most.
+//
+// What an encoder sends between the slate's beginning and its own next key frame
+// is lost: it is to send one each two seconds. A broadcast whose reader stops
+// reading makes no decisions meanwhile; its publishers wait too.
+//
+// A broadcast that follows another of its name begins when the Broadcast
+// function has returned for that one, or after 15 s.
 //
 // A target's URL makes this machine connect there, and so may its server by
 // redirecting: let only those name targets who may reach what it reaches.

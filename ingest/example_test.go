@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"time"
 
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/ingest"
@@ -88,4 +89,18 @@ func ExampleDir() {
 	server := &ingest.Server{RTMP: ":1935", Positions: positions}
 	fmt.Println(server.RTMP)
 	// Output: :1935
+}
+
+// While an encoder is away viewers see its last picture, for up to two minutes;
+// a second encoder on the same key is a hot spare.
+func ExampleServer_slate() {
+	server := &ingest.Server{
+		RTMP:         ":1935",
+		Grace:        2 * time.Minute,
+		Slate:        ingest.LastPicture, // or what LoadSlate returns
+		Second:       ingest.Standby,
+		StandbyAfter: time.Second,
+	}
+	fmt.Println(server.Second)
+	// Output: standby
 }

@@ -18,6 +18,9 @@ var (
 	descHandshakes = desc("handshakes_failed_total", "Connections that ended before they published or played.")
 	descBroadcasts = desc("broadcasts", "Broadcasts running, waiting ones included.")
 	descLive       = desc("broadcast_live", "1 while the broadcast has its encoder, 0 while it waits.", "stream")
+	descSlate      = desc("broadcast_slate", "1 while the slate stands for the broadcast's encoder.", "stream")
+	descWaiting    = desc("broadcast_spares", "Publishers that wait to take the broadcast over.", "stream")
+	descSwitches   = desc("broadcast_switches_total", "Times that a publisher who had waited took the present broadcast over.", "stream")
 	descBytes      = desc("received_bytes_total", "Media received in the present broadcast.", "stream")
 	descPackets    = desc("received_packets_total", "Access units and audio frames received in the present broadcast.", "stream")
 	descEra        = desc("era", "The timeline's era.", "stream")
@@ -32,7 +35,7 @@ var (
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descOpen, descAccepted, descRefused, descHandshakes, descBroadcasts,
-		descLive, descBytes, descPackets, descEra, descRepairs,
+		descLive, descSlate, descWaiting, descSwitches, descBytes, descPackets, descEra, descRepairs,
 		descPlayers, descJoined, descSent, descSkips, descDropped, descTooSlow} {
 		ch <- d
 	}
@@ -65,11 +68,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descBroadcasts, float64(len(all)))
 	for _, b := range all {
 		st := b.Stats()
-		live := 0.0
-		if st.Live {
-			live = 1
-		}
-		gauge(descLive, live, b.Name)
+		gauge(descLive, oneIf(st.Live), b.Name)
+		gauge(descSlate, oneIf(st.Slate), b.Name)
+		gauge(descWaiting, float64(st.Waiting), b.Name)
+		count(descSwitches, st.Switches, b.Name)
 		gauge(descEra, float64(st.Era), b.Name)
 		count(descBytes, st.Bytes, b.Name)
 		count(descPackets, st.Packets, b.Name)
@@ -77,6 +79,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			count(descRepairs, n, b.Name, kind)
 		}
 	}
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // byKind names the counters for metrics.

@@ -67,11 +67,11 @@ func (s *Server) admit(ctx context.Context, r *Request, in *input, p publisher) 
 		return grant, nil, nil, err
 	}
 	for {
-		b, err := s.live.get(ctx, s, grant.Stream)
+		b, err := s.live.get(ctx, s, grant)
 		if err != nil {
 			return grant, nil, nil, err
 		}
-		conn, err := b.attach(ctx, in)
+		conn, err := b.attach(ctx, in, cmp.Or(grant.Second, s.Second))
 		if err == nil {
 			b.passphrase.Store(&grant.Passphrase)
 		}
@@ -107,27 +107,57 @@ type broadcasts struct {
 }
 
 // get returns the stream's broadcast, a new one if none waits for its encoder.
-func (t *broadcasts) get(ctx context.Context, s *Server, stream string) (*Broadcast, error) {
+func (t *broadcasts) get(ctx context.Context, s *Server, grant Grant) (*Broadcast, error) {
+	stream := grant.Stream
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stopped {
 		return nil, errors.New("ingest: the server is shutting down")
 	}
-	if b := t.m[stream]; b != nil && !b.isEnded() {
-		return b, nil
+	last := t.m[stream]
+	if last != nil && !last.isEnded() {
+		return last, nil
 	}
 	at, err := s.Positions.Load(ctx, stream)
 	if err != nil {
 		return nil, err
 	}
-	save := func(p Position) error { return s.Positions.Save(ctx, stream, p) }
-	b := newBroadcast(stream, s.SegmentDur, s.Grace, at, save, s.Log)
+	b := newBroadcast(stream, at, broadcastConfig{
+		segment: s.SegmentDur, grace: s.Grace, standby: s.StandbyAfter, idle: s.Idle,
+		slate: cmp.Or(grant.Slate, s.Slate), slateAfter: s.SlateAfter, log: s.Log,
+		save: func(p Position) error { return s.Positions.Save(ctx, stream, p) },
+	})
 	if t.m == nil {
 		t.m = make(map[string]*Broadcast)
 	}
 	t.m[stream] = b
-	t.wg.Go(func() { t.run(ctx, s, b) })
+	t.wg.Go(func() {
+		defer close(b.done)
+		b.follow(ctx, last)
+		t.run(ctx, s, b)
+	})
 	return b, nil
+}
+
+// longestDrain is how long a broadcast waits for what reads the one before.
+const longestDrain = 15 * time.Second
+
+// follow waits until the application is done with the broadcast before, so that
+// whatever it gives the stream's name to has it free again. What comes meanwhile
+// is queued, and then the publisher waits too.
+func (b *Broadcast) follow(ctx context.Context, last *Broadcast) {
+	if last == nil {
+		return
+	}
+	t := time.NewTimer(longestDrain)
+	defer t.Stop()
+	select {
+	case <-last.done:
+	case <-t.C:
+		b.conf.log.Warn("the broadcast before has not been read to its end", "stream", b.Name, "waited", longestDrain)
+	case <-b.closed:
+	case <-ctx.Done():
+	}
 }
 
 // run hands a broadcast to the application.

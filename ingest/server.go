@@ -35,6 +35,12 @@ type Grant struct {
 	// its publisher and its players must have it. 10 to 80 bytes. Other
 	// protocols do not ask for it.
 	Passphrase string
+	// Second says what becomes of this publisher where the stream has one; the
+	// zero value leaves it to Server.Second.
+	Second Second
+	// Slate stands for this stream in the place of Server.Slate; nil leaves it
+	// to that. The first publisher of a broadcast decides.
+	Slate *Slate
 }
 
 var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -78,6 +84,22 @@ type Server struct {
 	// Grace is how long a broadcast waits for its encoder to come back; default
 	// 30 s.
 	Grace time.Duration
+	// Slate is shown while a broadcast's encoder is away, until it is back or the
+	// grace time is over; nil shows gaps.
+	Slate *Slate
+	// SlateAfter is how long an encoder may be gone before the slate is shown;
+	// one that is still connected may be silent four times as long. Default
+	// 0.5 s. Shorter shows it at every hiccup, longer makes viewers stall.
+	SlateAfter time.Duration
+	// Second says what becomes of a publisher who comes while the stream has
+	// one; default Refuse.
+	Second Second
+	// StandbyAfter is how long no frame may come before a spare takes over,
+	// see Standby; default 1 s.
+	StandbyAfter time.Duration
+	// Idle is how long a publisher may send no media before it is
+	// disconnected; default 30 s.
+	Idle time.Duration
 	// Drain is how long broadcasts and players may take to end once Run's ctx
 	// is done; default 5 s.
 	Drain time.Duration

@@ -36,12 +36,14 @@ func serve(t *testing.T, s *Server) *running {
 	r := &running{Server: s, streams: make(chan *sluice.Stream, 16)}
 	var playing atomic.Pointer[sluice.Stream]
 	s.RTMP = "127.0.0.1:0"
-	s.Broadcast = func(ctx context.Context, b *Broadcast) error {
-		r.broadcasts.Add(1)
-		stream := &sluice.Stream{}
-		playing.Store(stream)
-		r.streams <- stream
-		return stream.Consume(ctx, b)
+	if s.Broadcast == nil {
+		s.Broadcast = func(ctx context.Context, b *Broadcast) error {
+			r.broadcasts.Add(1)
+			stream := &sluice.Stream{}
+			playing.Store(stream)
+			r.streams <- stream
+			return stream.Consume(ctx, b)
+		}
 	}
 	if s.Play == nil {
 		s.Play = func(context.Context, *Request) (*sluice.Stream, error) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/sluice-live/sluice/ingest"
 )
 
 // config is the command line.
@@ -24,6 +26,9 @@ type config struct {
 	Limits     limits        `embed:""`
 	Open       bool          `name:"open" env:"UGC_OPEN" help:"Trying out: a stream's name is its key, and anyone may watch."`
 	Roles      string        `name:"roles" default:"all" env:"UGC_ROLES" help:"What this process does: all, or a list of ingest, transcode, origin."`
+	Grace      time.Duration `name:"grace" default:"30s" env:"UGC_GRACE" help:"How long a broadcast waits for its encoder to come back."`
+	Slate      string        `name:"slate" env:"UGC_SLATE" placeholder:"FILE" help:"Clip (MP4) or picture (PNG, JPEG) to show while an encoder is away; last shows its last picture."`
+	Second     ingest.Second `name:"second" default:"refuse" env:"UGC_SECOND" help:"A second publisher on a live key: refuse, takeover, or standby, which keeps it as a hot spare."`
 	Ladder     bool          `name:"ladder" env:"UGC_LADDER" help:"Transcode: make renditions of every stream, so that each viewer gets what their line can take."`
 	Renditions string        `name:"renditions" default:"1080,720,480,360,240" env:"UGC_RENDITIONS" help:"Lines of the ladder's pictures; none is ever enlarged."`
 	Logo       string        `name:"logo" env:"UGC_LOGO" type:"existingfile" placeholder:"PNG" help:"Picture to burn into all renditions, top right."`

@@ -116,6 +116,10 @@ func (p *platform) assemble(r roles, c config) error {
 	if err != nil {
 		return err
 	}
+	slate, err := loadSlate(c.Slate)
+	if err != nil {
+		return err
+	}
 	p.server = &ingest.Server{
 		RTMP:      c.RTMP,
 		RTMPS:     c.TLS.RTMPS,
@@ -124,6 +128,9 @@ func (p *platform) assemble(r roles, c config) error {
 		ICE:       ingest.ICE{Advertise: c.Advertise},
 		SRT:       c.SRT,
 		Positions: ingest.Dir(filepath.Join(c.Data, "positions")),
+		Grace:     c.Grace,
+		Second:    c.Second,
+		Slate:     slate,
 		Broadcast: func(ctx context.Context, b *ingest.Broadcast) error { return p.carry(ctx, b.Name, b) },
 		Log:       p.log,
 	}
