@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,8 +43,10 @@ var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 // fields, then call Run. The zero value of each optional field works.
 type Server struct {
 	// RTMP is the address to listen on for RTMP, such as ":1935"; none if
-	// empty.
-	RTMP string
+	// empty. RTMPS is one for RTMP over TLS, such as ":443"; none if empty.
+	RTMP, RTMPS string
+	// TLS is what RTMPS needs: at least a certificate.
+	TLS *tls.Config
 	// SRT is the address to listen on for SRT, such as ":8890"; none if empty.
 	// Publishers send MPEG-TS with the stream id publish:KEY or
 	// #!::m=publish,r=KEY, players ask for #!::m=request,r=STREAM.
@@ -86,8 +89,8 @@ type Server struct {
 	live   broadcasts
 	fans   fanouts
 
-	rtmp rtmpPort
-	srt  srtPort
+	rtmp, rtmps rtmpPort
+	srt         srtPort
 
 	listening sync.Mutex
 	ports     []port // that are open
@@ -105,8 +108,9 @@ func (s *Server) init() {
 		setDefault(&s.Grace, 30*time.Second)
 		setDefault(&s.Drain, 5*time.Second)
 		s.Conns = s.Conns.withDefaults()
-		s.rtmp = rtmpPort{server: s, address: s.RTMP}
 		s.srt.server, s.srt.address = s, s.SRT
+		s.rtmp = rtmpPort{server: s, name: "RTMP", address: s.RTMP}
+		s.rtmps = rtmpPort{server: s, name: "RTMPS", address: s.RTMPS, tls: s.TLS}
 		s.conns.log, s.conns.limits = s.Log, s.Conns
 	})
 }
@@ -116,6 +120,10 @@ func setDefault[T comparable](p *T, v T) {
 	if *p == zero {
 		*p = v
 	}
+}
+
+func hasCertificate(c *tls.Config) bool {
+	return c != nil && (len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil)
 }
 
 // port is one of the ways in.
@@ -147,8 +155,14 @@ func (s *Server) Listen() (err error) {
 	if s.SRT != "" {
 		ports = append(ports, &s.srt)
 	}
+	if s.RTMPS != "" {
+		if !hasCertificate(s.TLS) {
+			return errors.New("ingest: RTMPS needs a certificate: set Server.TLS")
+		}
+		ports = append(ports, &s.rtmps)
+	}
 	if len(ports) == 0 {
-		return errors.New("ingest: no address to listen on: set Server.RTMP or Server.SRT")
+		return errors.New("ingest: no address to listen on: set Server.RTMP, Server.RTMPS or Server.SRT")
 	}
 	for i, p := range ports {
 		if err := p.listen(); err != nil {

@@ -16,6 +16,7 @@ type config struct {
 	HTTP       string        `name:"http" default:":8080" env:"UGC_HTTP" help:"Address of the site, its APIs and playback."`
 	RTMP       string        `name:"rtmp" default:":1935" env:"UGC_RTMP" help:"Address for RTMP publishers and players."`
 	SRT        string        `name:"srt" default:":8890" env:"UGC_SRT" help:"Address for SRT publishers and players; none if empty."`
+	TLS        tlsFlags      `embed:""`
 	Data       string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
 	Window     time.Duration `name:"window" default:"1m" env:"UGC_WINDOW" help:"How much of a live stream its playlists list; at least 24s."`
 	Limits     limits        `embed:""`
@@ -65,6 +66,9 @@ func (p *platform) announce() {
            or: ffmpeg -re -i clip.mp4 -c copy -f flv rtmp://127.0.0.1:%[1]d/live/demo
 `, port(p.server.RTMPAddr()))
 		p.announceSRT()
+		if addr := p.server.RTMPSAddr(); addr != nil {
+			fmt.Printf("           over TLS: rtmps://YOUR.HOST:%d/live\n", port(addr))
+		}
 	}
 	if p.playback != nil {
 		fmt.Printf(`  Watch    http://127.0.0.1:%[1]d/@demo      all channels: http://127.0.0.1:%[1]d/

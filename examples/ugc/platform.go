@@ -107,9 +107,15 @@ func (p *platform) assemble(r roles, c config) error {
 	if !r.ingest {
 		return nil
 	}
+	secure, err := c.TLS.config()
+	if err != nil {
+		return err
+	}
 	p.server = &ingest.Server{
 		RTMP:      c.RTMP,
 		SRT:       c.SRT,
+		RTMPS:     c.TLS.RTMPS,
+		TLS:       secure,
 		Positions: ingest.Dir(filepath.Join(c.Data, "positions")),
 		Broadcast: func(ctx context.Context, b *ingest.Broadcast) error { return p.carry(ctx, b.Name, b) },
 		Log:       p.log,

@@ -84,7 +84,7 @@ func (s *server) live(t *testing.T, name string) {
 		if _, err := bufio.NewReader(resp.Body).WriteTo(&b); err != nil {
 			return false
 		}
-		return strings.Contains(b.String(), "mp4a") && strings.Contains(b.String(), "avc1")
+		return strings.Contains(b.String(), "mp4a") && strings.Contains(b.String(), "RESOLUTION=")
 	}, time.Minute, 200*time.Millisecond, "stream %s is live, with picture and sound", name)
 }
 

@@ -2,11 +2,13 @@ package rtmp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +40,7 @@ type Client struct {
 	app, name string
 	tcURL     string
 	tx        float64
+	caps      caps // the server's
 
 	// When publishing.
 	stream uint32
@@ -48,17 +51,30 @@ type Client struct {
 	closed bool
 }
 
-// Dial connects to the server of an rtmp:// URL, whose path is the application
+// defaultPorts has the port of each scheme.
+var defaultPorts = map[string]string{"rtmp": "1935", "rtmps": "443"}
+
+// clientTLS returns the configuration for a connection to host.
+func (c Config) clientTLS(host string) *tls.Config {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.TLS != nil {
+		cfg = c.TLS.Clone()
+	}
+	setDefault(&cfg.ServerName, host)
+	return cfg
+}
+
+// Dial connects to the server of an rtmp:// or rtmps:// URL, whose path is the application
 // and, behind its last slash, the stream's name. It is bounded by ctx and
 // cfg.HandshakeTimeout.
 func Dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
 	u, err := url.Parse(rawURL)
-	if err != nil || u.Scheme != "rtmp" || u.Host == "" {
-		return nil, errors.New("rtmp: dial: want rtmp://host[:port]/app/name") // the URL holds a key
+	if err != nil || u.Host == "" || defaultPorts[u.Scheme] == "" {
+		return nil, errors.New("rtmp: dial: want rtmp://host[:port]/app/name, or rtmps") // the URL holds a key
 	}
 	host := u.Host
 	if u.Port() == "" {
-		host = net.JoinHostPort(u.Hostname(), "1935")
+		host = net.JoinHostPort(u.Hostname(), defaultPorts[u.Scheme])
 	}
 	cfg = cfg.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, cfg.HandshakeTimeout)
@@ -67,9 +83,12 @@ func Dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rtmp: dial %s: %w", host, err)
 	}
+	if u.Scheme == "rtmps" {
+		nc = tls.Client(nc, cfg.clientTLS(u.Hostname()))
+	}
 	c := &Client{conn: newConn(nc, cfg)}
 	c.app, c.name = splitPath(u)
-	c.tcURL = "rtmp://" + u.Host + "/" + c.app
+	c.tcURL = u.Scheme + "://" + u.Host + "/" + c.app
 	if err := c.bounded(ctx, c.connect); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("rtmp: dial %s: %w", host, err)
@@ -108,16 +127,20 @@ func (c *Client) connect() error {
 		return err
 	}
 	c.letIn()
-	err := c.write(append(hello()[2:], call("connect", c.nextTx(), amf.Object{
+	err := c.write(append(hello()[2:], call("connect", c.nextTx(), append(amf.Object{
 		{Name: "app", Value: c.app},
 		{Name: "type", Value: "nonprivate"},
 		{Name: "flashVer", Value: "FMLE/3.0 (compatible; Sluice)"},
 		{Name: "tcUrl", Value: c.tcURL},
-	}))...)
+	}, ourCaps()...)))...)
 	if err != nil {
 		return err
 	}
-	_, err = c.await(c.tx)
+	res, err := c.await(c.tx)
+	for _, a := range res.args {
+		c.caps.read(amf.Members(a))
+	}
+	c.mux.many = c.cfg.Multitrack && c.caps.ex&capMultitrack != 0
 	return err
 }
 
@@ -238,26 +261,22 @@ func (c *Client) listen() {
 // Describe sends onMetaData of the tracks. WritePacket does it by itself for
 // tracks that it comes to know; telling of all at once spares players a guess.
 func (c *Client) Describe(ctx context.Context, tracks []*sluice.Track) error {
-	for _, t := range tracks {
+	for _, t := range everyonesFirst(tracks) {
 		c.mux.add(t)
 	}
 	if len(c.mux.tracks) == 0 {
 		return fmt.Errorf("rtmp: publish: %w: no track can be carried", ErrCodec)
 	}
-	m := metadata(c.mux.tracks)
-	m.Data = amf.Append(nil, "@setDataFrame")
-	m.Data = append(m.Data, metadata(c.mux.tracks).Data...)
-	out := [][]byte{chunk.Append(nil, m, outSize)}
-	for _, t := range c.mux.tracks {
-		msg, ok, err := config(t, 0)
-		if err != nil {
-			return err
-		}
-		if ok {
-			out = append(out, chunk.Append(nil, msg, outSize))
-		}
+	if err := c.caps.check(c.mux.tracks); err != nil {
+		return fmt.Errorf("rtmp: publish to %s: %w", remote(c.nc), err)
 	}
-	return c.send(ctx, out)
+	m := metadata(c.mux.tracks)
+	m.Data = append(amf.Append(nil, "@setDataFrame"), m.Data...)
+	out, err := c.mux.setup().configs(chunk.Append(nil, m, outSize), 0)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, [][]byte{out})
 }
 
 // WritePacket sends a packet; packets of tracks that RTMP does not carry are
@@ -288,8 +307,7 @@ func (c *Client) send(ctx context.Context, bufs [][]byte) error {
 	gone := c.gone
 	c.mu.Unlock()
 	if gone == nil {
-		b := net.Buffers(bufs)
-		n, err := b.WriteTo(c.nc)
+		n, err := c.writeAll(bufs)
 		c.sent.Add(uint64(n))
 		if err == nil {
 			return nil
@@ -306,6 +324,17 @@ func (c *Client) send(ctx context.Context, bufs [][]byte) error {
 		return ctx.Err()
 	}
 	return fmt.Errorf("rtmp: publish to %s: %w", remote(c.nc), peerGone(gone))
+}
+
+// writeAll writes slices as one: with one system call if the connection is a
+// socket, else in one piece, so that TLS makes no record of each.
+func (c *Client) writeAll(bufs [][]byte) (int64, error) {
+	if _, ok := c.nc.(*net.TCPConn); ok {
+		b := net.Buffers(bufs)
+		return b.WriteTo(c.nc)
+	}
+	n, err := c.nc.Write(slices.Concat(bufs...))
+	return int64(n), err
 }
 
 // Play asks for the stream and returns it as a Source that owns the

@@ -71,6 +71,7 @@ type FanoutStats struct {
 // lasts as long as there are players.
 type Fanout struct {
 	began     func() time.Time
+	tracks    func() []*sluice.Track
 	subscribe func() sluice.Source
 	cfg       FanoutConfig
 
@@ -85,6 +86,7 @@ type Fanout struct {
 func NewFanout(src *sluice.Stream, cfg FanoutConfig) *Fanout {
 	return &Fanout{
 		began:     src.Began,
+		tracks:    src.Tracks,
 		subscribe: func() sluice.Source { return src.Subscribe(sluice.Subscription{}) },
 		cfg:       cfg.withDefaults(),
 	}
@@ -135,10 +137,10 @@ func (r *run) stop() {
 
 func (r *run) pump(ctx context.Context) {
 	p := pump{log: &r.log, began: r.f.began}
-	for _, t := range largestFirst(r.src.Tracks()) {
+	for _, t := range preferred(r.src.Tracks()) {
 		p.mux.add(t)
 	}
-	p.setup = &setup{p.mux.tracks}
+	p.setup = p.mux.setup()
 	for {
 		in, err := r.src.ReadPacket(ctx)
 		if err == nil {
@@ -198,8 +200,14 @@ func (r *run) wake() {
 // Serve answers the play command and plays until the player leaves (nil), the
 // stream ends (nil, or the stream's error), the player takes no bytes
 // (ErrSlow), or ctx ends. It closes the connection.
+//
+// A player that lists the codecs it takes, and not the stream's, is refused.
 func (f *Fanout) Serve(ctx context.Context, c *ServerConn) error {
 	defer func() { _ = c.Close() }() // it may have gone first
+	if err := c.caps.check(chosen(f.tracks())); err != nil {
+		err = fmt.Errorf("rtmp: play to %s: %w", remote(c.nc), err)
+		return errors.Join(err, c.Reject(err))
+	}
 	err := c.write(
 		userControl(eventStreamBegin, mediaStream),
 		onStatus(c.stream, "status", "NetStream.Play.Reset", "playing "+c.req.Name),
@@ -224,6 +232,8 @@ func (f *Fanout) Serve(ctx context.Context, c *ServerConn) error {
 		if err == errEnd {
 			return nil
 		}
+	case errors.Is(err, ErrCodec):
+		_ = c.Reject(err) // it may have gone first
 	case err == errLeft, errors.Is(peerGone(err), io.ErrUnexpectedEOF):
 		return nil
 	}

@@ -35,6 +35,7 @@ type player struct {
 	inbox   []byte    // the same, to be written after that
 	helped  bool
 	gone    bool
+	refused error // why it cannot have what comes next
 }
 
 func newPlayer(ctx context.Context, cancel context.CancelCauseFunc, c *ServerConn, s *shard) *player {
@@ -80,6 +81,10 @@ func (p *player) fail(err error) {
 
 // idle is called when there is nothing to write.
 func (p *player) idle(v *view) {
+	if p.refused != nil {
+		p.leave(p.refused)
+		return
+	}
 	if v.ended && p.next >= v.end() {
 		if v.err != nil {
 			p.leave(errors.Join(errEnd, v.err))
@@ -105,6 +110,10 @@ func (p *player) place(v *view, now time.Time) {
 		return
 	}
 	b := v.at(v.key)
+	if p.refused = p.c.caps.check(b.start.tracks); p.refused != nil {
+		p.waiting = true
+		return
+	}
 	setup, err := b.start.messages(b.time)
 	if err != nil {
 		p.leave(err)
@@ -159,7 +168,14 @@ func (p *player) gather(v *view, now time.Time, bufs [][]byte) [][]byte {
 		return bufs
 	}
 	for seq := p.next; seq < v.end() && len(bufs) < maxBufs; seq++ {
-		bufs = append(bufs, v.at(seq).bufs...)
+		b := v.at(seq)
+		if b.news != nil {
+			if err := p.c.caps.check(b.news.tracks); err != nil {
+				p.refused = err
+				break
+			}
+		}
+		bufs = append(bufs, b.bufs...)
 	}
 	return bufs
 }
@@ -223,6 +239,9 @@ func (p *player) quit() {
 	p.cancel(nil)
 	_ = p.c.nc.SetWriteDeadline(time.Unix(1, 0))
 	p.wg.Wait()
+	p.c.wmu.Lock()
+	p.c.out = p.c.writeNow
+	p.c.wmu.Unlock()
 }
 
 // helper writes to a congested player.

@@ -108,3 +108,4 @@ mapfile -t packages < <(missing_packages <<<"${!needs}" | tr ' ' '\n')
 [[ ${#packages[@]} == 0 ]] || install_packages "${packages[@]}"
 newer_node
 "${BASH_SOURCE%/*}/ffmpeg.sh"
+[[ $1 != interop ]] || "${BASH_SOURCE%/*}/ffmpeg-program.sh"
