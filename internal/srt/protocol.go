@@ -192,16 +192,10 @@ func (c *Conn) acknowledged(no uint32, body []byte, now int64) {
 // resend sends again what the peer misses, but for what is on its way.
 func (c *Conn) resend(body []byte, now int64) {
 	parseLoss(body, func(s span) bool {
-		from, to := s.from, s.to
-		if distance(from, c.out.first) < 0 {
-			from = c.out.first
-		}
-		if distance(to, c.out.next) >= 0 {
-			to = advance(c.out.next, -1)
-		}
-		for seq := from; distance(to, seq) >= 0; seq = advance(seq, 1) {
+		last := min(distance(s.to, c.out.first), c.out.waiting()-1)
+		for i := max(distance(s.from, c.out.first), 0); i <= last; i++ {
 			c.stats.PeerLost++
-			c.repeat(seq, now, c.rtt.mean/2)
+			c.repeat(advance(c.out.first, i), now, c.rtt.mean/2)
 		}
 		return true
 	})
