@@ -9,10 +9,28 @@ import (
 	"time"
 )
 
+// ConnLimits bound connections. The zero value is good.
+type ConnLimits struct {
+	// Max is how many may be open at a time; default 10,000. PerAddr is how
+	// many of them from one address; default unbounded, as those behind one
+	// may be many.
+	Max, PerAddr int
+	// Handshake is how long one may take until it publishes or plays; default
+	// 10 s. Idle is how long a publisher may send no byte; default 30 s.
+	Handshake, Idle time.Duration
+}
+
+func (l ConnLimits) withDefaults() ConnLimits {
+	setDefault(&l.Max, 10000)
+	setDefault(&l.Handshake, 10*time.Second)
+	setDefault(&l.Idle, 30*time.Second)
+	return l
+}
+
 // connTable accepts connections within bounds and knows those that are open.
 type connTable struct {
-	max, maxPerAddr int
-	log             *slog.Logger
+	limits ConnLimits
+	log    *slog.Logger
 
 	mu      sync.Mutex
 	open    map[net.Conn]string
@@ -67,7 +85,7 @@ func (t *connTable) add(nc net.Conn) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.open) >= t.max || t.maxPerAddr > 0 && t.perAddr[addr] >= t.maxPerAddr {
+	if len(t.open) >= t.limits.Max || t.limits.PerAddr > 0 && t.perAddr[addr] >= t.limits.PerAddr {
 		t.stats.Refused++
 		if t.stats.Refused&(t.stats.Refused-1) == 0 { // the 1st, 2nd, 4th, 8th …: a flood must not fill the log
 			t.log.Warn("connection refused: too many are open", "remote", addr, "open", len(t.open),

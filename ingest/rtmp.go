@@ -63,7 +63,7 @@ func (s *Server) RTMPAddr() net.Addr { return s.rtmp.addr() }
 func (p *rtmpPort) handle(ctx context.Context, nc net.Conn) {
 	s := p.server
 	log := s.Log.With("remote", nc.RemoteAddr().String())
-	c, err := rtmp.Accept(ctx, nc, rtmp.Config{Log: log})
+	c, err := rtmp.Accept(ctx, nc, rtmp.Config{HandshakeTimeout: s.Conns.Handshake, IdleTimeout: s.Conns.Idle, Log: log})
 	if err != nil {
 		s.conns.handshakeFailed()
 		log.Info("RTMP connection ended before it published or played", "error", err)

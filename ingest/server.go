@@ -69,9 +69,8 @@ type Server struct {
 	Drain time.Duration
 	// Limits bound every publisher whose Grant has none of its own.
 	Limits Limits
-	// MaxConns and MaxConnsPerAddr bound the connections open at a time, in
-	// all (default 10,000) and from one address (default unbounded).
-	MaxConns, MaxConnsPerAddr int
+	// Conns bounds connections, of publishers and players.
+	Conns ConnLimits
 	// Log takes what happens; nil discards it.
 	Log *slog.Logger
 
@@ -99,11 +98,10 @@ func (s *Server) init() {
 		setDefault(&s.SegmentDur, defaultSegment)
 		setDefault(&s.Grace, 30*time.Second)
 		setDefault(&s.Drain, 5*time.Second)
-		setDefault(&s.MaxConns, 10000)
+		s.Conns = s.Conns.withDefaults()
 		s.rtmp = rtmpPort{server: s, address: s.RTMP}
 		s.rtc.init(s)
-		s.conns.log = s.Log
-		s.conns.max, s.conns.maxPerAddr = s.MaxConns, s.MaxConnsPerAddr
+		s.conns.log, s.conns.limits = s.Log, s.Conns
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -16,6 +17,7 @@ import (
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/internal/codec"
 	"github.com/sluice-live/sluice/internal/rtmp"
+	"github.com/sluice-live/sluice/internal/sluicetest"
 )
 
 // running is a Server that runs for a test, and what came out of it.
@@ -236,7 +238,7 @@ func TestServerSurvivesTheApplication(t *testing.T) {
 }
 
 func TestServerBoundsConnections(t *testing.T) {
-	r := serve(t, &Server{MaxConns: 5, MaxConnsPerAddr: 3})
+	r := serve(t, &Server{Conns: ConnLimits{Max: 5, PerAddr: 3}})
 	var open []net.Conn
 	for range 4 {
 		c, err := net.Dial("tcp", r.RTMPAddr().String())
@@ -251,20 +253,47 @@ func TestServerBoundsConnections(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	src := func(p sluice.Packet) sluice.Source {
-		w, src := sluice.Pipe(1)
-		require.NoError(t, w.Write(t.Context(), p))
-		return src
+	video, audio := &sluice.Track{ID: 1, Kind: sluice.Video, Width: 4096, Height: 2160}, &sluice.Track{ID: 2, Kind: sluice.Audio}
+	frames := func(n int, tracks ...*sluice.Track) (all []sluice.Packet) {
+		for range n {
+			for _, track := range tracks {
+				all = append(all, sluice.Packet{Track: track, Data: make([]byte, 1000)})
+			}
+		}
+		return all
 	}
-	big := sluice.Packet{Track: &sluice.Track{Width: 4096, Height: 2160}, Data: make([]byte, 1000)}
-	for name, l := range map[string]Limits{
-		"width": {Width: 1920}, "height": {Height: 1080}, "bitrate": {Bitrate: 799}, "duration": {Duration: 1},
-	} {
-		_, err := guard(src(big), l).ReadPacket(t.Context())
-		assert.ErrorIs(t, err, ErrLimit, name)
-	}
-	_, err := guard(src(big), Limits{Width: 4096, Height: 2160, Bitrate: 800, Duration: time.Hour}).ReadPacket(t.Context())
-	assert.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			limits Limits
+			in     []sluice.Packet
+			every  time.Duration
+			said   string
+		}{
+			"width":      {Limits{Width: 1920}, frames(1, video), 0, "picture 4096 pixels wide, at most 1920"},
+			"height":     {Limits{Height: 1080}, frames(1, video), 0, "picture 2160 pixels high, at most 1080"},
+			"bitrate":    {Limits{Bitrate: 799}, frames(1, audio), 0, "more than 799 bit/s over 10s"},
+			"duration":   {Limits{Duration: time.Second}, frames(3, audio), time.Second, "published for 2s, at most 1s"},
+			"tracks":     {Limits{Tracks: 1}, frames(1, video, audio), 0, "more than 1 tracks"},
+			"frame rate": {Limits{FrameRate: 30}, frames(400, video), time.Second / 32, "more than 30 frames a second over 10s"},
+
+			"within all":     {Limits{Width: 4096, Height: 2160, Bitrate: 1e6, Duration: time.Hour, Tracks: 2, FrameRate: 30}, frames(2000, video, audio), time.Second / 60, ""},
+			"sound has none": {Limits{FrameRate: 30}, frames(2000, audio), time.Second / 60, ""},
+			"none":           {Limits{}, frames(2000, video, audio), 0, ""},
+		} {
+			g := guard(&sluicetest.Slice{Packets: c.in}, c.limits)
+			var err error
+			for err == nil {
+				_, err = g.ReadPacket(t.Context())
+				time.Sleep(c.every)
+			}
+			if c.said == "" {
+				assert.Equal(t, io.EOF, err, name)
+				continue
+			}
+			assert.ErrorIs(t, err, ErrLimit, name)
+			assert.ErrorContains(t, err, c.said, name)
+		}
+	})
 	assert.Equal(t, Limits{Width: 1}, Limits{Width: 1}.or(Limits{Width: 2}))
 	assert.Equal(t, Limits{Width: 2}, Limits{}.or(Limits{Width: 2}))
 }

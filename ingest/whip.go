@@ -54,7 +54,10 @@ func (p *rtcPort) init(s *Server) {
 }
 
 func (p *rtcPort) listen() error {
-	l, err := rtc.Listen(rtc.Config{Address: p.address, Advertise: p.server.ICE.Advertise, Log: p.server.Log})
+	s := p.server
+	l, err := rtc.Listen(rtc.Config{
+		Address: p.address, Advertise: s.ICE.Advertise, FirstMedia: s.Conns.Handshake, Idle: s.Conns.Idle, Log: s.Log,
+	})
 	if err != nil {
 		return fmt.Errorf("ingest: WebRTC: %w", err)
 	}
@@ -149,7 +152,7 @@ func (p *rtcPort) enter(addr string) (context.Context, error) {
 	switch {
 	case p.ctx == nil || p.isClosed:
 		return nil, fmt.Errorf("ingest: WebRTC: %w: the server is not running", rtc.ErrFull)
-	case p.open >= s.MaxConns || s.MaxConnsPerAddr > 0 && p.perAddr[addr] >= s.MaxConnsPerAddr:
+	case p.open >= s.Conns.Max || s.Conns.PerAddr > 0 && p.perAddr[addr] >= s.Conns.PerAddr:
 		return nil, fmt.Errorf("ingest: WebRTC: %w", rtc.ErrFull)
 	}
 	p.open++

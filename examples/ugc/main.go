@@ -19,6 +19,7 @@ type config struct {
 	Advertise  []string      `name:"rtc-advertise" env:"UGC_RTC_ADVERTISE" placeholder:"IP" help:"Addresses that browsers are told to send to, where this machine is behind NAT."`
 	Data       string        `name:"data" default:"./data" env:"UGC_DATA" help:"Directory for what is kept: stream positions, live segments."`
 	Window     time.Duration `name:"window" default:"1m" env:"UGC_WINDOW" help:"How much of a live stream its playlists list; at least 24s."`
+	Limits     limits        `embed:""`
 	Open       bool          `name:"open" env:"UGC_OPEN" help:"Trying out: a stream's name is its key, and anyone may watch."`
 	Roles      string        `name:"roles" default:"all" env:"UGC_ROLES" help:"What this process does: all, or a list of ingest, transcode, origin."`
 	Ladder     bool          `name:"ladder" env:"UGC_LADDER" help:"Transcode: make renditions of every stream, so that each viewer gets what their line can take."`

@@ -118,6 +118,9 @@ func (p *platform) assemble(r roles, c config) error {
 	if p.playback != nil {
 		p.server.Play = p.playback.Play
 	}
+	if err := c.Limits.set(p.server); err != nil {
+		return err
+	}
 	return p.server.Listen()
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -114,9 +115,17 @@ func joinAll(ctx context.Context, addr, app, name string, n int) (fds []int, err
 	return fds, errors.Join(errs...)
 }
 
-// joinRaw leaves the connection to the caller as a file descriptor, beyond the
-// reach of Go's poller, which would wake up for every packet.
+// joinRaw leaves the connection to the caller as a file descriptor: Go's poller
+// would wake up for every packet. Without an app it is no RTMP connection.
 func joinRaw(ctx context.Context, addr, app, name string) (int, error) {
+	if app == "" {
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return 0, err
+		}
+		defer c.Close()
+		return duplicate(c.(*net.TCPConn))
+	}
 	c, err := dial(ctx, addr, app)
 	if err != nil {
 		return 0, err
@@ -125,11 +134,16 @@ func joinRaw(ctx context.Context, addr, app, name string) (int, error) {
 	if err := c.play(name); err != nil {
 		return 0, err
 	}
+	return duplicate(c.TCPConn)
+}
+
+// duplicate returns a file descriptor for a connection, beyond the reach of
+// Go's poller.
+func duplicate(c *net.TCPConn) (fd int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	var fd int
 	var dupErr error
 	if err := raw.Control(func(p uintptr) { fd, dupErr = syscall.Dup(int(p)) }); err != nil {
 		return 0, err

@@ -253,6 +253,14 @@ func benchFanout(ctx context.Context, o options, r results) error {
 		r.add(fanoutWhole, name, many.share)
 		r.add(delayMedian, name, quantile(many.delays, 0.5))
 		r.add(delayP99, name, quantile(many.delays, 0.99))
+		if name == "sluice" {
+			bare, err := floor(ctx, o.clip720, o.Players)
+			if err != nil {
+				return fmt.Errorf("bare writes: %w", err)
+			}
+			r.add(delayBare, name, quantile(many.delays, 0.5))
+			r.add(delayBare, bareWrites, quantile(bare, 0.5))
+		}
 		few, err := fanout(ctx, launch, o.clip720, 20)
 		if err != nil {
 			return err

@@ -24,6 +24,7 @@ var (
 	fanoutCPU     = &metric{"RTMP to many players: processor time per Gbit delivered", "s", "at most 1.5 × nginx", nginx}
 	fanoutWhole   = &metric{"… share of the stream that they received", "%", "100", nginx}
 	delayMedian   = &metric{"… added delay, median", "ms", "below 0.5", nginx}
+	delayBare     = &metric{"… beside one thread a processor that only writes the same bytes", "ms", "", bareWrites}
 	delayP99      = &metric{"… added delay, 99th percentile", "ms", "below 5", nginx}
 	fewMedian     = &metric{"RTMP to 20 players: added delay, median", "ms", "below 0.5", nginx}
 	fewP99        = &metric{"… added delay, 99th percentile", "ms", "below 5", nginx}
@@ -44,7 +45,7 @@ var (
 )
 
 var metrics = []*metric{
-	fanoutCPU, fanoutWhole, delayMedian, delayP99, fewMedian, fewP99, joinMedian, joinWorst,
+	fanoutCPU, fanoutWhole, delayMedian, delayBare, delayP99, fewMedian, fewP99, joinMedian, joinWorst,
 	packagingCPU, packagingPeak, segmentRate, segmentCPU, partRate, partCPU, playlistRate, playlistBare, playlistCPU, partMedian, partP99, partLast,
 }
 

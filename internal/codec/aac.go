@@ -23,6 +23,8 @@ const (
 	syncPS    = 0x548
 	maxASC    = 512 // a program config element with its comment has 330 bytes at most
 	objectAAC = 0x40
+	objectMP2 = 0x69 // MPEG-2 audio, mp4ra.org
+	objectMP1 = 0x6b // MPEG-1 audio
 )
 
 // ASC is what Sluice reads of an AudioSpecificConfig (ISO/IEC 14496-3).
@@ -230,7 +232,7 @@ func mp4aDecoder(entry []byte) (name string, private []byte, err error) {
 			return "", nil, fmt.Errorf("AudioSpecificConfig of %d bytes: %w", len(asc), ErrInvalid)
 		}
 		return "aac", asc, nil
-	case 0x69, 0x6b:
+	case objectMP2, objectMP1:
 		return "mp3", nil, nil // its decoder takes layers I and II as well
 	case 0xa5:
 		return "ac3", nil, nil

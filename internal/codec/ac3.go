@@ -52,6 +52,28 @@ func AC3(frame []byte) (*sluice.Track, error) {
 	}, nil
 }
 
+// ac3BitRates are in kbit/s, by half the frame size code.
+var ac3BitRates = [19]int{32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640}
+
+// AC3Size returns the size of the frame at the start of b (ETSI TS 102 366,
+// table 4.13).
+func AC3Size(b []byte) (int, error) {
+	if len(b) < 6 || b[0] != 0x0b || b[1] != 0x77 || b[4]>>6 == 3 || b[4]&63 > 37 {
+		return 0, fmt.Errorf("codec: AC-3 frame: %w", ErrInvalid)
+	}
+	if b[5]>>3 > 8 {
+		return 0, fmt.Errorf("codec: AC-3 frame of version %d (E-AC-3): %w", b[5]>>3, ErrUnsupported)
+	}
+	kbps := ac3BitRates[b[4]&63>>1]
+	switch b[4] >> 6 {
+	case 0:
+		return kbps * 4, nil
+	case 1:
+		return 2 * (320*kbps/147 + int(b[4]&1)), nil
+	}
+	return kbps * 6, nil
+}
+
 func ac3MIME(entry []byte) (string, error) {
 	_, err := child(entry, audioEntry, "dac3")
 	return "ac-3", err

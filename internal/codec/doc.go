@@ -6,8 +6,10 @@
 //	avcC, err := codec.AVCConfig(t)
 //	s, err := codec.RFC6381(t)   // "avc1.64001f", for playlists
 //
-// The other way of carrying H.264 is Annex B (MPEG-TS, RTP): see [FromAnnexB],
-// [AnnexB] and [AVCRecord].
+// The other way of carrying H.264 and H.265 is with start codes and the
+// parameter sets in band (MPEG-TS, RTP): see [InBand] and [AppendAnnexB]. Sound
+// in frames that describe themselves: [ParseADTS], [LATM], [ParseMPEGAudio],
+// [AC3Size].
 //
 // # Adding a codec
 //

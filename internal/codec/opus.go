@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/opus"
-
 	"github.com/sluice-live/sluice"
 )
 
@@ -61,16 +59,6 @@ func OpusConfig(t *sluice.Track) ([]byte, error) {
 	return head, nil
 }
 
-// OpusDuration returns how many samples at 48 kHz a packet lasts (RFC 6716,
-// 3.1).
-func OpusDuration(packet []byte) (int, error) {
-	d := opus.PacketDuration2(packet)
-	if d <= 0 || d > 120*48 {
-		return 0, fmt.Errorf("codec: Opus packet of %d bytes lasts %d samples: %w", len(packet), d, ErrInvalid)
-	}
-	return int(d), nil
-}
-
 // opusHeader turns dOps, big-endian, into OpusHead, little-endian.
 func opusHeader(entry []byte) ([]byte, error) {
 	b, err := child(entry, audioEntry, "dOps")
@@ -113,4 +101,31 @@ func opusDecoder(entry []byte) (name string, private []byte, err error) {
 	}
 	private[10], private[11] = 0, 0
 	return "opus", private, nil
+}
+
+// OpusSamples returns how many samples at 48 kHz a packet lasts (RFC 6716, 3.1
+// and 3.2), 0 if it is not valid.
+func OpusSamples(packet []byte) int {
+	if len(packet) == 0 {
+		return 0
+	}
+	var frame int
+	switch config := packet[0] >> 3; {
+	case config < 12: // SILK: 10, 20, 40, 60 ms
+		frame = [4]int{480, 960, 1920, 2880}[config&3]
+	case config < 16: // hybrid: 10, 20 ms
+		frame = 480 << (config & 1)
+	default: // CELT: 2.5, 5, 10, 20 ms
+		frame = 120 << (config & 3)
+	}
+	switch packet[0] & 3 {
+	case 0:
+		return frame
+	case 1, 2:
+		return 2 * frame
+	}
+	if len(packet) < 2 || frame*int(packet[1]&63) > 5760 {
+		return 0
+	}
+	return frame * int(packet[1]&63)
 }

@@ -15,9 +15,13 @@ func avcTiming(entry []byte) (timescale uint32, frame int64, err error) {
 }
 
 func mp4aTiming(entry []byte) (timescale uint32, frame int64, err error) {
-	_, asc, err := readESDS(entry)
+	object, asc, err := readESDS(entry)
 	if err != nil {
 		return 0, 0, err
+	}
+	if object == objectMP1 || object == objectMP2 { // MP2: layer III has an entry of its own here
+		timescale, _, err = mp3Timing(entry)
+		return timescale, 1152, err
 	}
 	c, err := ParseASC(asc)
 	if err != nil {
