@@ -66,6 +66,9 @@ func (p *platform) announce() {
            or: ffmpeg -re -i clip.mp4 -c copy -f flv rtmp://127.0.0.1:%[1]d/live/demo
 `, port(p.server.RTMPAddr()))
 	}
+	if p.server != nil && p.server.RTC != "" && p.playback != nil {
+		fmt.Printf("           or from a browser: http://127.0.0.1:%d/creator\n", http)
+	}
 	if p.playback != nil {
 		fmt.Printf(`  Watch    http://127.0.0.1:%[1]d/@demo      all channels: http://127.0.0.1:%[1]d/
            HLS http://127.0.0.1:%[1]d/live/demo/index.m3u8`, http)

@@ -44,23 +44,31 @@ func newSite(p *platform) http.Handler {
 		mux.Handle("GET /live/{stream}/preview.jpg", p.previews)
 	}
 	mux.HandleFunc("GET /api/v1/live", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, channels(p.playback, p.publishURL(r), p.previews != nil))
+		reply(w, channels(p.playback, p.publishURLs(r), p.previews != nil))
 	})
 	mux.Handle("/", web.Handler())
 	return mux
 }
 
-// publishURL is where encoders connect, as the client of r reaches this
+// publishURLs is where encoders connect, as the client of r reaches this
 // machine; empty where they do not.
-func (p *platform) publishURL(r *http.Request) string {
+func (p *platform) publishURLs(r *http.Request) (at publish) {
 	if p.server == nil {
-		return ""
+		return at
 	}
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = r.Host
 	}
-	return "rtmp://" + net.JoinHostPort(host, strconv.Itoa(port(p.server.RTMPAddr()))) + "/live"
+	at.RTMP = "rtmp://" + net.JoinHostPort(host, strconv.Itoa(port(p.server.RTMPAddr()))) + "/live"
+	if p.server.RTC != "" {
+		scheme := "http"
+		if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+			scheme = "https"
+		}
+		at.WHIP = scheme + "://" + r.Host + "/whip"
+	}
+	return at
 }
 
 func ok(w http.ResponseWriter, _ *http.Request) {
@@ -78,6 +86,7 @@ type live struct {
 
 type publish struct {
 	RTMP string `json:"rtmp"`
+	WHIP string `json:"whip,omitempty"`
 }
 
 type channel struct {
@@ -96,8 +105,8 @@ type track struct {
 	FrameRate float64 `json:"frameRate,omitempty"`
 }
 
-func channels(playback *origin.Server, rtmp string, previews bool) live {
-	l := live{Now: time.Now().UTC(), Streams: []channel{}, Publish: publish{RTMP: rtmp}, Open: true}
+func channels(playback *origin.Server, at publish, previews bool) live {
+	l := live{Now: time.Now().UTC(), Streams: []channel{}, Publish: at, Open: true}
 	for _, s := range playback.Live() {
 		c := channel{Name: s.Name, Since: s.Since, Viewers: s.Viewers, Tracks: []track{}}
 		if previews {
