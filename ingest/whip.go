@@ -99,6 +99,16 @@ func (p *rtcPort) close() {
 	}
 }
 
+func (p *rtcPort) stats() (st rtc.Stats, sessions int) {
+	p.mu.Lock()
+	l := p.rtc
+	p.mu.Unlock()
+	if l == nil {
+		return st, 0
+	}
+	return l.Stats()
+}
+
 // RTCAddr returns the address of the server's WebRTC ports; nil before Listen.
 func (s *Server) RTCAddr() net.Addr {
 	s.rtc.mu.Lock()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decibels, share } from '../src/lib/meter.js';
-import { backoff, explain, explainMedia } from '../src/lib/whip.js';
+import { backoff, explain, explainMedia, startAt } from '../src/lib/whip.js';
 
 test('a refusal says in plain words what to do, and whether to try again', () => {
   assert.deepEqual(explain(409, 'x'), { message: 'Somebody else is live on this channel already.', again: true });
@@ -28,4 +28,14 @@ test('the meter is in decibels below full scale', () => {
   assert.ok(Math.abs(decibels(new Float32Array([0.1, -0.1])) + 20) < 0.01);
   assert.equal(share(-60), 0);
   assert.equal(share(0), 1);
+});
+
+test('the answer says at which bitrate to begin, for pictures only', () => {
+  const sdp = ['m=audio 9 x 111', 'a=rtpmap:111 opus/48000/2', 'a=fmtp:111 minptime=10', 'm=video 9 x 96 97 98',
+    'a=rtpmap:96 VP8/90000', 'a=rtpmap:97 rtx/90000', 'a=fmtp:97 apt=96', 'a=rtpmap:98 H264/90000', 'a=fmtp:98 packetization-mode=1', ''].join('\r\n');
+  const out = startAt(sdp, 1_500_000);
+  assert.match(out, /a=rtpmap:96 VP8\/90000\r\na=fmtp:96 x-google-start-bitrate=1500\r\n/);
+  assert.match(out, /a=fmtp:98 packetization-mode=1;x-google-start-bitrate=1500\r\n/);
+  assert.match(out, /a=fmtp:97 apt=96\r\n/);
+  assert.match(out, /a=fmtp:111 minptime=10\r\n/);
 });
