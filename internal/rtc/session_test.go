@@ -164,7 +164,7 @@ func TestSessionWithoutMediaEnds(t *testing.T) {
 	defer c.Close()
 	assert.ErrorIs(t, end(t, <-s.sessions, 20*time.Second), ErrSilent, "connected, and sent nothing")
 
-	session, _ := s.publish(t, &clip{track: cam.video, frames: []sluice.Packet{{Key: true, Data: vp8Frame(0, true, 64, 64, 100)}}}, ClientConfig{})
+	session, _ := s.publish(t, &clip{track: cam.video, frames: []sluice.Packet{{Key: true, Data: vp8Frame(0, true, 64, 64, 100)}, {Data: vp8Frame(1, false, 64, 64, 100)}}}, ClientConfig{})
 	read(t, session)
 	assert.ErrorIs(t, end(t, session, 20*time.Second), ErrSilent, "fell silent")
 }
