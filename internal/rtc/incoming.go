@@ -279,10 +279,10 @@ func (t *incoming) name(native *sluice.Track) {
 }
 
 // askKey asks for a key frame, unless that was done just now.
-func (t *incoming) askKey() bool {
+func (t *incoming) askKey() {
 	now, last := time.Now().UnixNano(), t.asked.Load()
 	if now-last < int64(keyNotOften) || !t.asked.CompareAndSwap(last, now) {
-		return true
+		return
 	}
 	ssrc := uint32(t.remote.SSRC())
 	n := t.keys.Add(1)
@@ -291,7 +291,6 @@ func (t *incoming) askKey() bool {
 	} else {
 		t.s.writeRTCP(&rtcp.PictureLossIndication{MediaSSRC: ssrc})
 	}
-	return true
 }
 
 // readReports takes sender reports until the session ends.

@@ -48,10 +48,10 @@ func TestPictureAndSoundArriveWholeAndOnOneClock(t *testing.T) {
 	cam.Close()
 	require.NoError(t, c.Close())
 	assert.Equal(t, io.EOF, end(t, session, 10*time.Second))
-	st, open := s.Stats()
+	st, _ := s.Stats()
 	assert.Positive(t, st.Packets)
 	require.NoError(t, session.Close())
-	_, open = s.Stats()
+	_, open := s.Stats()
 	assert.Zero(t, open)
 }
 

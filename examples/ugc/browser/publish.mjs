@@ -88,6 +88,7 @@ async function publish({ url, codec, bitrate, width, height, rate, audio }) {
   }
   window.live = { pc, location };
   await new Promise((resolve, reject) => {
+    if (pc.connectionState === 'connected') resolve();
     pc.onconnectionstatechange = () => {
       if (pc.connectionState === 'connected') resolve();
       if (pc.connectionState === 'failed') reject(new Error('no connection'));
