@@ -111,6 +111,15 @@ func (c *cadence) free(raw int64) (dts, dur int64) {
 	return dts, dur
 }
 
+// known places a frame whose source keeps exact time and knows how long it
+// lasts.
+func (c *cadence) known(raw, dur int64) (dts, lasts int64) {
+	c.rebase(raw)
+	dts = max(raw, c.last+1)
+	c.last = dts
+	return dts, max(raw+dur-dts, 1)
+}
+
 // relearn looks for another frame duration behind frames that keep missing
 // this one.
 func (c *cadence) relearn(raw int64) {

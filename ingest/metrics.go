@@ -30,12 +30,19 @@ var (
 	descSkips      = desc("player_skips_total", "Times that a slow RTMP player was moved to a newer key frame.")
 	descDropped    = desc("player_dropped_messages_total", "Messages that slow RTMP players missed.")
 	descTooSlow    = desc("players_too_slow_total", "RTMP players disconnected because they took nothing.")
+	descRTC        = desc("rtc_sessions", "WebRTC publishers connected.")
+	descRTCPackets = desc("rtc_packets_total", "RTP packets received.")
+	descRTCFixed   = desc("rtc_packets_repaired_total", "RTP packets that came when asked for again.")
+	descRTCLost    = desc("rtc_packets_lost_total", "RTP packets that never came.")
+	descRTCDropped = desc("rtc_frames_dropped_total", "Frames of WebRTC publishers dropped for want of a packet, or of a key frame before them.")
+	descRTCKeys    = desc("rtc_key_requests_total", "Key frames asked for of WebRTC publishers.")
 	descRepairs    = desc("repairs_total", "What was mended on the timeline of the present broadcast.", "stream", "kind")
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descOpen, descAccepted, descRefused, descHandshakes, descBroadcasts,
 		descLive, descSlate, descWaiting, descSwitches, descBytes, descPackets, descEra, descRepairs,
+		descRTC, descRTCPackets, descRTCFixed, descRTCLost, descRTCDropped, descRTCKeys,
 		descPlayers, descJoined, descSent, descSkips, descDropped, descTooSlow} {
 		ch <- d
 	}
@@ -64,6 +71,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count(descDropped, play.Dropped)
 	count(descTooSlow, play.TooSlow)
 	c.s.srt.collect(gauge, count)
+	rtc, sessions := c.s.rtc.stats()
+	gauge(descRTC, float64(sessions))
+	count(descRTCPackets, rtc.Packets)
+	count(descRTCFixed, rtc.Repaired)
+	count(descRTCLost, rtc.Lost)
+	count(descRTCDropped, rtc.FramesDropped)
+	count(descRTCKeys, rtc.KeysAsked)
 	all := c.s.Broadcasts()
 	gauge(descBroadcasts, float64(len(all)))
 	for _, b := range all {

@@ -27,6 +27,14 @@ func (t *timeline) onCadence(f *feed, l *line, u unit, raw int64) (stamped, bool
 	if !c.started {
 		raw = max(raw, l.lastDTS+1, l.cuts.end-composition)
 	}
+	if dur := sluice.Rescale(u.Dur, int64(f.raw.Timescale), int64(f.native.Timescale)); dur > 0 {
+		if c.started && raw <= c.last {
+			t.repairs.BackwardDTS++
+		}
+		s.dts, s.dur = c.known(raw, dur)
+		s.pts, s.end = s.dts+composition, s.dts+composition+s.dur
+		return s, true
+	}
 	steps, fits := int64(0), false
 	if c.started {
 		steps, fits = c.place(raw)

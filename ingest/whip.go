@@ -54,7 +54,10 @@ func (p *rtcPort) init(s *Server) {
 }
 
 func (p *rtcPort) listen() error {
-	l, err := rtc.Listen(rtc.Config{Address: p.address, Advertise: p.server.ICE.Advertise, Log: p.server.Log})
+	s := p.server
+	l, err := rtc.Listen(rtc.Config{
+		Address: p.address, Advertise: s.ICE.Advertise, FirstMedia: s.Conns.Handshake, Idle: s.Conns.Idle, Log: s.Log,
+	})
 	if err != nil {
 		return fmt.Errorf("ingest: WebRTC: %w", err)
 	}
@@ -94,6 +97,16 @@ func (p *rtcPort) close() {
 	if p.ctx == nil {
 		_ = p.rtc.Close() // it has served nobody
 	}
+}
+
+func (p *rtcPort) stats() (st rtc.Stats, sessions int) {
+	p.mu.Lock()
+	l := p.rtc
+	p.mu.Unlock()
+	if l == nil {
+		return st, 0
+	}
+	return l.Stats()
 }
 
 // RTCAddr returns the address of the server's WebRTC ports; nil before Listen.

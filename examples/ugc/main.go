@@ -62,35 +62,3 @@ func run(ctx context.Context, c config) error {
 	p.announce()
 	return p.run(ctx)
 }
-
-// announce tells a newcomer what to do.
-func (p *platform) announce() {
-	http := port(p.site)
-	fmt.Print("\nSluice is running.\n\n")
-	if p.server != nil {
-		fmt.Printf(`  Publish  OBS: Settings, Stream, Service "Custom"
-           Server      rtmp://127.0.0.1:%[1]d/live
-           Stream key  demo (any name: it becomes the channel)
-           or: ffmpeg -re -i clip.mp4 -c copy -f flv rtmp://127.0.0.1:%[1]d/live/demo
-`, port(p.server.RTMPAddr()))
-		if addr := p.server.RTMPSAddr(); addr != nil {
-			fmt.Printf("           over TLS: rtmps://YOUR.HOST:%d/live\n", port(addr))
-		}
-		p.announceSRT()
-	}
-	if p.playback != nil {
-		fmt.Printf(`  Watch    http://127.0.0.1:%[1]d/@demo      all channels: http://127.0.0.1:%[1]d/
-           HLS http://127.0.0.1:%[1]d/live/demo/index.m3u8`, http)
-		if p.server != nil {
-			fmt.Printf("    RTMP rtmp://127.0.0.1:%d/play/demo", port(p.server.RTMPAddr()))
-			if p.server.SRTAddr() != nil {
-				fmt.Printf("\n           SRT srt://127.0.0.1:%d?streamid=#!::m=request,r=demo", p.srtPort())
-			}
-		}
-		fmt.Println()
-	}
-	if p.server == nil {
-		fmt.Printf("  Streams  come from other servers, to http://127.0.0.1:%d/m4s/NAME\n", http)
-	}
-	fmt.Print("\nCtrl-C stops it.\n\n")
-}

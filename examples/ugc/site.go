@@ -45,23 +45,36 @@ func newSite(p *platform) http.Handler {
 		mux.Handle("GET /live/{stream}/preview.jpg", p.previews)
 	}
 	mux.HandleFunc("GET /api/v1/live", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, p.channels(publish{RTMP: p.publishURL(r), SRT: p.srtPublishURL(r)}))
+		reply(w, p.channels(p.publishURLs(r)))
 	})
 	mux.Handle("/", web.Handler())
 	return mux
 }
 
-// publishURL is where encoders connect, as the client of r reaches this
+// publishURLs is where encoders connect, as the client of r reaches this
 // machine; empty where they do not.
-func (p *platform) publishURL(r *http.Request) string {
+func (p *platform) publishURLs(r *http.Request) (at publish) {
 	if p.server == nil {
-		return ""
+		return at
 	}
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = r.Host
 	}
-	return "rtmp://" + net.JoinHostPort(host, strconv.Itoa(port(p.server.RTMPAddr()))) + "/live"
+	if addr := p.server.RTMPAddr(); addr != nil {
+		at.RTMP = "rtmp://" + net.JoinHostPort(host, strconv.Itoa(port(addr))) + "/live"
+	}
+	if p.server.SRTAddr() != nil {
+		at.SRT = "srt://" + net.JoinHostPort(host, strconv.Itoa(p.srtPort())) + "?streamid=publish:"
+	}
+	if p.server.RTC != "" {
+		scheme := "http"
+		if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+			scheme = "https"
+		}
+		at.WHIP = scheme + "://" + r.Host + "/whip"
+	}
+	return at
 }
 
 func ok(w http.ResponseWriter, _ *http.Request) {
@@ -78,8 +91,9 @@ type live struct {
 }
 
 type publish struct {
-	RTMP string `json:"rtmp"`
+	RTMP string `json:"rtmp,omitempty"`
 	SRT  string `json:"srt,omitempty"` // the key follows
+	WHIP string `json:"whip,omitempty"`
 }
 
 type channel struct {

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"net"
-	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -35,24 +32,4 @@ func (p *platform) srtPublishers() map[string]*srtFigures {
 	return all
 }
 
-// srtPublishURL is the URL to publish to over SRT, for a key behind it, as the
-// client of r reaches this machine; empty where there is none.
-func (p *platform) srtPublishURL(r *http.Request) string {
-	if p.server == nil || p.server.SRTAddr() == nil {
-		return ""
-	}
-	host, _, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		host = r.Host
-	}
-	return "srt://" + net.JoinHostPort(host, strconv.Itoa(p.srtPort())) + "?streamid=publish:"
-}
-
 func (p *platform) srtPort() int { return p.server.SRTAddr().(*net.UDPAddr).Port }
-
-// announceSRT says how to publish over SRT.
-func (p *platform) announceSRT() {
-	if p.server.SRTAddr() != nil {
-		fmt.Printf("           or over SRT: ffmpeg -re -i clip.mp4 -c copy -f mpegts 'srt://127.0.0.1:%d?streamid=publish:demo'\n", p.srtPort())
-	}
-}

@@ -28,6 +28,18 @@ type clip struct {
 	setup  []tag // metadata and configurations
 	media  []tag
 	length uint32 // milliseconds that a round takes
+
+	// The pictures once more, for protocols other than RTMP.
+	avcC     []byte
+	pictures []picture
+}
+
+// picture is one access unit, with four-byte lengths.
+type picture struct {
+	ms      uint32
+	key     bool
+	sample  []byte
+	stampAt int
 }
 
 // loadClip reads an FLV file of which seconds are known.
@@ -58,8 +70,12 @@ func (c *clip) add(kind byte, ms uint32, body []byte) {
 	switch {
 	case kind == tagData || len(body) > 1 && kind != tagData && body[1] == 0: // AVC and AAC configuration
 		c.setup = append(c.setup, tag{kind: kind, wire: chunked(kind, body)})
+		if kind == tagVideo && len(body) > 5 {
+			c.avcC = body[5:]
+		}
 	case kind == tagVideo && len(body) > 5 && body[1] == 1:
 		body, at := stampVideo(body)
+		c.pictures = append(c.pictures, picture{ms, body[0]>>4 == 1, body[5:], at - 5})
 		c.media = append(c.media, tag{kind, ms, chunked(kind, body), at + headerSize})
 	case kind == tagAudio:
 		body, at := stampAudio(body)

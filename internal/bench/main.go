@@ -16,12 +16,12 @@ import (
 // options are the command line.
 type options struct {
 	Sluice  string   `default:"bin/ugc" help:"The platform's binary."`
-	Only    []string `enum:"fanout,packaging,files,parts,srt" default:"fanout,packaging,files,parts,srt" help:"Groups of figures."`
+	Only    []string `enum:"fanout,packaging,files,parts,srt,whip" default:"fanout,packaging,files,parts,srt,whip" help:"Groups of figures."`
 	Servers []string `enum:"sluice,nginx" default:"sluice,nginx" help:"Servers to measure."`
 	Rounds  int      `default:"3" help:"Rounds; medians are reported."`
 	Players int      `default:"500" help:"Players of the fan-out."`
 
-	clip720, clip1080 *clip
+	clip360, clip720, clip1080 *clip
 }
 
 func main() {
@@ -46,6 +46,9 @@ func run(ctx context.Context) (err error) {
 	}
 	var o options
 	kong.Parse(&o, kong.Description("Measures Sluice beside nginx."))
+	if o.clip360, err = realistic(ctx, 640, 360, 1000); err != nil {
+		return err
+	}
 	if o.clip720, err = realistic(ctx, 1280, 720, 2500); err != nil {
 		return err
 	}
@@ -76,6 +79,7 @@ var groups = map[string]func(context.Context, options, results) error{
 	"files":     benchFiles,
 	"parts":     benchParts,
 	"srt":       benchSRT,
+	"whip":      benchWHIP,
 }
 
 // realistic is the input of all measurements: two seconds between key frames,

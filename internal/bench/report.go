@@ -13,8 +13,9 @@ import (
 
 // The servers beside which Sluice is measured.
 const (
-	nginx   = "nginx"
-	netHTTP = "net/http"
+	nginx    = "nginx"
+	netHTTP  = "net/http"
+	overRTMP = "the same over RTMP"
 
 	srtTransmit = "srt-live-transmit"
 )
@@ -49,10 +50,20 @@ var (
 	partLast      = &metric{"… a segment's last part, which only the next key frame completes, median", "ms", "one frame more", nginx}
 )
 
+var (
+	whipCPU   = &metric{"50 WHIP publishers of 1 Mbit/s, packaged: processor time per stream-second", "ms", "", overRTMP}
+	whipLost  = &metric{"… RTP packets that never came, frames dropped", "", "0", overRTMP}
+	whipFirst = &metric{"WHIP: from the offer to the first part that can be fetched, median of 12", "ms", "", overRTMP}
+	whipPart  = &metric{"… from a part's last frame sent to the part fetched, median", "ms", "", overRTMP}
+	whipRTMP  = &metric{"… from a frame sent to an RTMP player that has it, median", "ms", "", overRTMP}
+	whipWorst = &metric{"… 99th percentile", "ms", "", overRTMP}
+)
+
 var metrics = []*metric{
 	fanoutCPU, fanoutWhole, delayMedian, delayBare, delayP99, fewMedian, fewP99, joinMedian, joinWorst,
 	packagingCPU, packagingPeak, segmentRate, segmentCPU, partRate, partCPU, playlistRate, playlistBare, playlistCPU, partMedian, partP99, partLast,
 	srtCPU, srtPackaged, srtIdleCPU,
+	whipCPU, whipLost, whipFirst, whipPart, whipRTMP, whipWorst,
 }
 
 // results are the samples of each metric by server; the median is reported.

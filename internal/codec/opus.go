@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/opus"
-
 	"github.com/sluice-live/sluice"
 )
 
@@ -86,16 +84,6 @@ func OpusConfig(t *sluice.Track) ([]byte, error) {
 		return nil, fmt.Errorf("codec: Opus configuration of track %d: %w", t.ID, err)
 	}
 	return head, nil
-}
-
-// OpusDuration returns how many samples at 48 kHz a packet lasts (RFC 6716,
-// 3.1).
-func OpusDuration(packet []byte) (int, error) {
-	d := opus.PacketDuration2(packet)
-	if d <= 0 || d > 120*48 {
-		return 0, fmt.Errorf("codec: Opus packet of %d bytes lasts %d samples: %w", len(packet), d, ErrInvalid)
-	}
-	return int(d), nil
 }
 
 // opusHeader turns dOps, big-endian, into OpusHead, little-endian.

@@ -37,7 +37,7 @@ func start(t *testing.T, flags ...string) *server {
 	program, err := filepath.Abs("../../bin/ugc")
 	require.NoError(t, err)
 	require.FileExists(t, program, "make build makes it")
-	cmd := exec.Command(program, append([]string{"--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--srt", "127.0.0.1:0", "--data", t.TempDir(), "--open"}, flags...)...)
+	cmd := exec.Command(program, append([]string{"--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--srt", "127.0.0.1:0", "--rtc", "127.0.0.1:0", "--data", t.TempDir(), "--open"}, flags...)...)
 	log := &output{}
 	cmd.Stderr = log
 	stdout, err := cmd.StdoutPipe()

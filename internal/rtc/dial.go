@@ -102,9 +102,8 @@ func endpointOf(rawURL string) (*url.URL, error) {
 	return u, nil
 }
 
-// open makes the connection's local end.
-func (c *Client) open(tracks []*sluice.Track) error {
-	var formats []format
+// offer numbers the codecs of the tracks that can be sent.
+func (c *Client) offer(tracks []*sluice.Track) (formats []format, err error) {
 	payload := uint8(96)
 	for _, t := range tracks {
 		if t.Kind != sluice.Video && t.Kind != sluice.Audio {
@@ -112,7 +111,7 @@ func (c *Client) open(tracks []*sluice.Track) error {
 		}
 		entry, err := codecFor(t)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		f := format{codecEntry: entry, payload: payload}
 		if entry.kind == webrtc.RTPCodecTypeVideo {
@@ -121,14 +120,23 @@ func (c *Client) open(tracks []*sluice.Track) error {
 		payload += 2
 		if entry.fmtp != nil {
 			if f.fmtp, err = entry.fmtp(t); err != nil {
-				return fmt.Errorf("rtc: offer track %d: %w", t.ID, err)
+				return nil, fmt.Errorf("rtc: offer track %d: %w", t.ID, err)
 			}
 		}
 		formats = append(formats, f)
 		c.outs[t.ID] = newOutgoing(c, t, f)
 	}
 	if len(formats) == 0 {
-		return errors.New("rtc: there is no track to send")
+		return nil, errors.New("rtc: there is no track to send")
+	}
+	return formats, nil
+}
+
+// open makes the connection's local end.
+func (c *Client) open(tracks []*sluice.Track) error {
+	formats, err := c.offer(tracks)
+	if err != nil {
+		return err
 	}
 	api, err := clientAPI(formats, loggers{c.cfg.Log})
 	if err != nil {

@@ -23,7 +23,8 @@
 // session leaves its track where it is, and the others are put beside it. A
 // correction of up to 100 ms is slewed by 5 ms a second, a larger one is made at
 // once, and one beyond 5 s is not believed. DTS never goes back. PTS is DTS:
-// WebRTC has no B-frames.
+// WebRTC has no B-frames. Browsers send pictures at irregular times, so each
+// is held until the next one has come, and carries its exact duration.
 //
 // # Tracks
 //

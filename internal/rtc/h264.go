@@ -125,16 +125,12 @@ func h264Units(payloads [][]byte) (units [][]byte, err error) {
 				return nil, err
 			}
 		case kind == h264FUA && len(p) > 2:
-			start, end := p[1]&0x80 != 0, p[1]&0x40 != 0
-			if start == (fragment != nil) {
-				return nil, fmt.Errorf("rtc: H.264: fragment without a start: %w", ErrMedia)
+			whole, err := h264Fragment(&fragment, p)
+			if err != nil {
+				return nil, err
 			}
-			if start {
-				fragment = append(make([]byte, 0, 4*len(p)), p[0]&0xe0|p[1]&0x1f)
-			}
-			fragment = append(fragment, p[2:]...)
-			if end {
-				units, fragment = append(units, fragment), nil
+			if whole != nil {
+				units = append(units, whole)
 			}
 		default:
 			return nil, fmt.Errorf("rtc: H.264: payload structure %d of %d bytes: %w", kind, len(p), ErrMedia)
@@ -144,6 +140,22 @@ func h264Units(payloads [][]byte) (units [][]byte, err error) {
 		return nil, fmt.Errorf("rtc: H.264: fragment without an end: %w", ErrMedia)
 	}
 	return units, nil
+}
+
+// h264Fragment takes an FU-A, and returns the unit that it ends, if it does.
+func h264Fragment(fragment *[]byte, p []byte) (whole []byte, err error) {
+	start, end := p[1]&0x80 != 0, p[1]&0x40 != 0
+	if start == (*fragment != nil) {
+		return nil, fmt.Errorf("rtc: H.264: fragment without a start: %w", ErrMedia)
+	}
+	if start {
+		*fragment = append(make([]byte, 0, 4*len(p)), p[0]&0xe0|p[1]&0x1f)
+	}
+	*fragment = append(*fragment, p[2:]...)
+	if end {
+		whole, *fragment = *fragment, nil
+	}
+	return whole, nil
 }
 
 func h264Aggregate(units [][]byte, p []byte) ([][]byte, error) {

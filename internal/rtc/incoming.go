@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	maxFrame    = 4 << 20                // a key frame of 8K at 100 Mbit/s
-	keyNotOften = 300 * time.Millisecond // encoders answer no more often either
-	keyAgain    = time.Second            // while one is missing
-	lossTick    = 15 * time.Millisecond  // of looking for repairs while packets are missing
+	maxFrame     = 4 << 20                // a key frame of 8K at 100 Mbit/s
+	keyNotOften  = 300 * time.Millisecond // encoders answer no more often either
+	keyAgain     = time.Second            // while one is missing
+	longestFrame = scale                  // a picture behind it comes late
+	lossTick     = 15 * time.Millisecond  // of looking for repairs while packets are missing
 )
 
 // incoming is one RTP stream on its way to access units.
@@ -37,6 +38,7 @@ type incoming struct {
 	restart  atomic.Bool
 	native   *sluice.Track // as the unpacker made it
 	track    *sluice.Track // as it goes out
+	held     sluice.Packet // a picture, until the next one shows how long it lasts
 	dropped  uint64
 	packets  uint64
 	bytes    uint64
@@ -244,7 +246,21 @@ func (t *incoming) finish(now time.Time) {
 	t.name(u.track)
 	p := sluice.Packet{Track: t.track, DTS: dts, PTS: dts, Key: u.key, Discont: t.discont, Data: u.data}
 	t.discont = false
-	t.s.deliver(p)
+	t.hand(p)
+}
+
+// hand gives the reader an access unit. Cameras and browsers send pictures when
+// they have them, so a picture waits for the next.
+func (t *incoming) hand(p sluice.Packet) {
+	if !t.isVideo() {
+		t.s.deliver(p)
+		return
+	}
+	if t.held.Track != nil {
+		t.held.Dur = min(p.DTS-t.held.DTS, longestFrame)
+		t.s.deliver(t.held)
+	}
+	t.held = p
 }
 
 // name makes the track that goes out of the unpacker's.
@@ -263,10 +279,10 @@ func (t *incoming) name(native *sluice.Track) {
 }
 
 // askKey asks for a key frame, unless that was done just now.
-func (t *incoming) askKey() bool {
+func (t *incoming) askKey() {
 	now, last := time.Now().UnixNano(), t.asked.Load()
 	if now-last < int64(keyNotOften) || !t.asked.CompareAndSwap(last, now) {
-		return true
+		return
 	}
 	ssrc := uint32(t.remote.SSRC())
 	n := t.keys.Add(1)
@@ -275,7 +291,6 @@ func (t *incoming) askKey() bool {
 	} else {
 		t.s.writeRTCP(&rtcp.PictureLossIndication{MediaSSRC: ssrc})
 	}
-	return true
 }
 
 // readReports takes sender reports until the session ends.

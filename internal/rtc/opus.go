@@ -21,9 +21,9 @@ func (o *opus) unpack(payloads [][]byte) (unit, error) {
 		return unit{}, fmt.Errorf("rtc: Opus: empty packet: %w", ErrMedia)
 	}
 	if o.track == nil {
-		samples, err := codec.OpusDuration(payloads[0])
-		if err != nil {
-			return unit{}, err
+		samples := codec.OpusSamples(payloads[0])
+		if samples == 0 {
+			return unit{}, fmt.Errorf("rtc: Opus packet of %d bytes: %w", len(payloads[0]), ErrMedia)
 		}
 		track, err := codec.Opus(codec.OpusHead{Channels: 2, InputRate: 48000})
 		if err != nil {

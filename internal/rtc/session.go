@@ -251,7 +251,8 @@ func (s *Session) RequestKey(track uint32) bool {
 	defer s.mu.Unlock()
 	for _, t := range s.incoming {
 		if t.id == track && t.isVideo() {
-			return t.askKey()
+			t.askKey()
+			return true
 		}
 	}
 	return false

@@ -83,8 +83,12 @@ async function publish({ url, codec, bitrate, width, height, rate, audio }) {
   if (answer.status !== 201) return { error: `${answer.status}: ${sdp}` };
   const location = new URL(answer.headers.get('Location'), url).href;
   await pc.setRemoteDescription({ type: 'answer', sdp });
+  for (const sender of pc.getSenders().filter((s) => s.track?.kind === 'video')) { // a new size is a new era
+    await sender.setParameters({ ...sender.getParameters(), degradationPreference: 'maintain-resolution' });
+  }
   window.live = { pc, location };
   await new Promise((resolve, reject) => {
+    if (pc.connectionState === 'connected') resolve();
     pc.onconnectionstatechange = () => {
       if (pc.connectionState === 'connected') resolve();
       if (pc.connectionState === 'failed') reject(new Error('no connection'));

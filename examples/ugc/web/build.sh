@@ -15,7 +15,7 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
 fi
 
 stamp=static/dist/index.html
-if [ -e "$stamp" ] && [ -z "$(find index.html watch.html 404.html src public scripts vite.config.js package-lock.json -newer "$stamp" -print -quit)" ]; then
+if [ -e "$stamp" ] && [ -z "$(find index.html watch.html creator.html 404.html src public scripts vite.config.js package-lock.json -newer "$stamp" -print -quit)" ]; then
 	exit 0
 fi
 npm run --silent build

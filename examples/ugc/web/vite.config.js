@@ -1,6 +1,6 @@
 import { defineConfig } from 'vite';
 
-// Three documents share one set of hashed assets. The Go package web decides
+// Four documents share one set of hashed assets. The Go package web decides
 // which document a path gets.
 export default defineConfig({
   build: {
@@ -11,7 +11,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 700,
     rolldownOptions: {
-      input: ['index.html', 'watch.html', '404.html'],
+      input: ['index.html', 'watch.html', 'creator.html', '404.html'],
     },
   },
   server: {
@@ -19,6 +19,7 @@ export default defineConfig({
     proxy: {
       '/api': process.env.UGC ?? 'http://127.0.0.1:8080',
       '/live': process.env.UGC ?? 'http://127.0.0.1:8080',
+      '/whip': process.env.UGC ?? 'http://127.0.0.1:8080',
     },
   },
 });

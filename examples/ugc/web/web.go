@@ -24,7 +24,7 @@ const (
 
 var watchPath = regexp.MustCompile(`^/@[a-z0-9][a-z0-9_-]{0,63}$`)
 
-// Handler serves the site: the documents of / and /@{stream}, /assets/, the
+// Handler serves the site: the documents of /, /creator and /@{stream}, /assets/, the
 // icon and robots.txt. Every other path is answered with 404 and a page.
 func Handler() http.Handler {
 	return handler(static)
@@ -84,6 +84,8 @@ func (s *site) find(path string) (*file, int) {
 	switch {
 	case path == "/":
 		return s.files["/index.html"], http.StatusOK
+	case path == "/creator":
+		return s.files["/creator.html"], http.StatusOK
 	case watchPath.MatchString(path):
 		return s.files["/watch.html"], http.StatusOK
 	case path == "/favicon.ico":

@@ -2,7 +2,7 @@
  * @typedef {{kind: string, codec?: string, width?: number, height?: number, frameRate?: number,
  *   sampleRate?: number, channels?: number}} Track
  * @typedef {{name: string, since: string, viewers?: number, preview?: string, tracks?: Track[]}} Channel
- * @typedef {{streams: Channel[], publish?: {rtmp?: string, srt?: string}, open?: boolean, now?: string}} Live
+ * @typedef {{streams: Channel[], publish?: {rtmp?: string, srt?: string, whip?: string}, open?: boolean, now?: string}} Live
  */
 
 const name = /^[a-z0-9][a-z0-9_-]{0,63}$/;

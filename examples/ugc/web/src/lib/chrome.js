@@ -29,7 +29,8 @@ export function frame(onGoLive) {
   byId('top').append(
     h('a', { class: 'brand', href: '/', 'aria-label': 'Sluice, to the live channels' }, mark(), wordmark()),
     h('nav', { class: 'top-nav', 'aria-label': 'Main' },
-      h('a', { href: '/', 'aria-current': location.pathname === '/' ? 'page' : null }, 'Channels')),
+      h('a', { href: '/', 'aria-current': location.pathname === '/' ? 'page' : null }, 'Channels'),
+      h('a', { href: '/creator', 'aria-current': location.pathname === '/creator' ? 'page' : null }, 'Studio')),
     h('button', { class: 'button primary', type: 'button', onclick: onGoLive },
       h('span', { class: 'dot', 'aria-hidden': 'true' }), 'Go live'),
   );

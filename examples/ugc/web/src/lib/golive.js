@@ -60,7 +60,7 @@ export function instructions(suggestion = 'demo') {
         h('h3', null, 'ffmpeg'),
         h('p', null, 'Sends a file as if it were live:'),
         command.element)),
-    h('p', { class: 'howto-watch' }, 'Then watch at ', watch));
+    h('p', { class: 'howto-watch' }, 'No encoder? ', h('a', { href: '/creator' }, 'Go live from this browser'), '. Then watch at ', watch));
   return { element, update: (/** @type {Live} */ l) => { server = l; update(); } };
 }
 

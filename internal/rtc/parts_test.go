@@ -1,0 +1,204 @@
+package rtc
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-live/sluice"
+)
+
+// Packets come shuffled within a window, some twice and some never: what comes
+// out is in order, each once, with a gap told of where one is missing.
+func TestReorder(t *testing.T) {
+	for seed := range uint64(50) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		b := newReorder(videoWindow, 100*time.Millisecond)
+		now := time.Unix(0, 0)
+		first := uint16(r.Uint32())
+		const count = 3000
+		missing := map[int]bool{}
+		var order []int
+		for i := range count {
+			if i > 0 && i < count-200 && r.IntN(50) == 0 {
+				missing[i] = true
+				continue
+			}
+			order = append(order, i)
+			if r.IntN(30) == 0 {
+				order = append(order, i)
+			}
+		}
+		for i := 1; i+8 < len(order); i += 8 {
+			r.Shuffle(8, func(a, c int) { order[i+a], order[i+c] = order[i+c], order[i+a] })
+		}
+		next, lost := 0, false
+		take := func() {
+			for {
+				p, gap := b.pop(now)
+				lost = lost || gap
+				if p == nil {
+					return
+				}
+				for missing[next] {
+					require.True(t, lost, "seed %d: the hole at %d is told of", seed, next)
+					next++
+				}
+				require.Equal(t, first+uint16(next), p.SequenceNumber, "seed %d", seed)
+				next++
+				lost = false
+			}
+		}
+		for _, i := range order {
+			b.push(&rtp.Packet{Header: rtp.Header{SequenceNumber: first + uint16(i)}}, now)
+			take()
+			now = now.Add(time.Millisecond)
+		}
+		now = now.Add(time.Second)
+		take()
+		require.Equal(t, count, next, "seed %d", seed)
+		assert.EqualValues(t, len(missing), b.stats.Lost)
+	}
+}
+
+func TestReorderAsksAgainAndLearnsTheRoundTrip(t *testing.T) {
+	b := newReorder(audioWindow, time.Second)
+	now := time.Unix(0, 0)
+	push := func(seq uint16) { b.push(&rtp.Packet{Header: rtp.Header{SequenceNumber: seq}}, now) }
+	push(65534)
+	push(1) // 65535 and 0 are missing
+	assert.Equal(t, []uint16{65535, 0}, b.missing(now))
+	assert.Empty(t, b.missing(now.Add(10*time.Millisecond)), "not at once again")
+	now = now.Add(40 * time.Millisecond)
+	push(65535)
+	assert.Equal(t, 40*time.Millisecond, b.rtt)
+	now = now.Add(15 * time.Millisecond)
+	assert.Equal(t, []uint16{0}, b.missing(now), "after a round trip and a quarter")
+	assert.EqualValues(t, 2, b.stats.Asked)
+	assert.EqualValues(t, 1, b.stats.Repaired)
+}
+
+func TestReorderFollowsASenderThatCountsAnew(t *testing.T) {
+	b := newReorder(audioWindow, time.Second)
+	now := time.Unix(0, 0)
+	for _, seq := range []uint16{10, 11, 40000, 40001} {
+		b.push(&rtp.Packet{Header: rtp.Header{SequenceNumber: seq}}, now)
+	}
+	p, lost := b.pop(now)
+	require.NotNil(t, p)
+	assert.True(t, lost)
+	assert.Equal(t, uint16(40000), p.SequenceNumber)
+}
+
+const second = uint64(1) << 32 // of NTP
+
+// Sound began 60 ms late by arrival: reports put it right, 5 ms a second.
+func TestSmallCorrectionsAreSlewed(t *testing.T) {
+	common := &commonClock{}
+	video, audio := trackClock{common: common, rate: 90000}, trackClock{common: common, rate: 48000}
+	at := time.Unix(100, 0)
+	assert.EqualValues(t, 0, video.position(5000, at))
+	assert.EqualValues(t, 60*90, audio.position(0xffffff00, at.Add(60*time.Millisecond)))
+	video.report(1000*second, 5000)
+	assert.EqualValues(t, -60*90, audio.report(1000*second, 0xffffff00), "both were taken at the same moment")
+	last := int64(60 * 90)
+	for i := range uint32(12 * 50) {
+		dts := audio.position(0xffffff00+(i+1)*960, at)
+		assert.InDelta(t, 1800, dts-last, 10)
+		last = dts
+	}
+	assert.EqualValues(t, 12*90000, last)
+	assert.EqualValues(t, 0, audio.report(1001*second, audio.lastTS-11*48000))
+}
+
+func TestLargeCorrectionsAreMadeAtOnceAndAbsurdOnesNot(t *testing.T) {
+	common := &commonClock{}
+	video, audio := trackClock{common: common, rate: 90000}, trackClock{common: common, rate: 48000}
+	at := time.Unix(100, 0)
+	video.position(0, at)
+	audio.position(0, at)
+	video.report(1000*second, 0)
+	audio.report(1000*second+second/2, 0)
+	assert.EqualValues(t, 45000+1800, audio.position(960, at))
+	audio.report(900*second, 960) // a sender whose tracks have no common time
+	assert.EqualValues(t, 45000+3600, audio.position(1920, at))
+	audio.report(1000*second, 1920)
+	assert.EqualValues(t, 45000+3601, audio.position(2880, at), "and never back")
+}
+
+func TestTracksAreNumbered(t *testing.T) {
+	var l layout
+	assert.Equal(t, []uint32{1, 2, 11, 12, 21}, []uint32{l.next(true), l.next(false), l.next(true), l.next(true), l.next(false)})
+}
+
+func TestUnpackersWantFramesFromTheirStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		unpacker unpacker
+		payloads [][]byte
+	}{
+		"H.264, middle of a fragment":   {newH264(""), [][]byte{{0x7c, 0x05, 1, 2}}},
+		"H.264, fragment without end":   {newH264(""), [][]byte{{0x7c, 0x85, 1, 2}}},
+		"H.264, fragment interrupted":   {newH264(""), [][]byte{{0x7c, 0x85, 1, 2}, {0x41, 1}}},
+		"H.264, aggregate cut short":    {newH264(""), [][]byte{{24, 0, 9, 1}}},
+		"H.264, unknown structure":      {newH264(""), [][]byte{{29, 0, 9, 1}}},
+		"VP8, middle":                   {newVP8(""), [][]byte{{0x00, 1, 2, 3, 4}}},
+		"VP8, no start code":            {newVP8(""), [][]byte{{0x10, 0x10, 0, 0, 1, 2, 3, 4, 5, 6, 7}}},
+		"VP9, middle":                   {newVP9(""), [][]byte{{0x00, 0x82, 1, 2}}},
+		"AV1, middle":                   {newAV1(""), [][]byte{{0x90, 1, 2}}},
+		"AV1, OBU without end":          {newAV1(""), [][]byte{{0x50, 0x30, 2}}},
+		"Opus, empty":                   {newOpus(""), [][]byte{{}}},
+		"Opus, lasts no time (code 3)":  {newOpus(""), [][]byte{{3, 0}}},
+		"Opus, lasts longer than 120ms": {newOpus(""), [][]byte{{0x1b, 3}}},
+	} {
+		_, err := c.unpacker.unpack(c.payloads)
+		assert.Error(t, err, name)
+	}
+}
+
+func TestVP9LayersBecomeASuperframe(t *testing.T) {
+	assert.Equal(t, []byte{1, 2, 3, 0xc1, 2, 1, 0xc1}, superframe([][]byte{{1, 2}, {3}}))
+}
+
+// FuzzUnpack cuts what it is given into payloads. Whatever comes of them is a
+// sample that fits its track.
+func FuzzUnpack(f *testing.F) {
+	for i, b := range [][]byte{
+		{0x7c, 0x85, 1, 2, 255, 0x7c, 0x45, 3, 4}, {24, 0, 2, 0x67, 66, 0, 1, 0x68},
+		{0x10, 0x10, 0, 0, 0x9d, 1, 0x2a, 64, 0, 64, 0, 9}, {0x8a, 1, 0x82, 0x49, 0x83, 0x42, 0, 1, 2, 3, 4, 5, 6, 7, 8},
+		{0x18, 0x0a, 0x0b, 0, 0, 0, 0x24, 0xce, 0x7f, 0xff, 0xfd, 0xcc, 0x08, 0x32, 0x10}, {0xfc, 1, 2, 3},
+	} {
+		f.Add(uint8(i), b)
+	}
+	f.Fuzz(func(t *testing.T, which uint8, b []byte) {
+		c := codecs[int(which)%len(codecs)]
+		u := c.unpacker("")
+		var payloads [][]byte
+		start := 0
+		for i, v := range b {
+			if v == 255 {
+				payloads = append(payloads, b[start:i])
+				start = i + 1
+			}
+		}
+		payloads = append(payloads, b[start:])
+		if c.single {
+			payloads = payloads[:1]
+		}
+		for range 2 {
+			out, err := u.unpack(payloads)
+			if err != nil || out.data == nil {
+				return
+			}
+			require.Less(t, len(out.data), 8*len(b)+64)
+			if out.track != nil {
+				require.Equal(t, c.codec, out.track.Codec)
+				require.Positive(t, out.track.Timescale)
+				require.True(t, out.track.Kind == sluice.Audio || out.track.Width > 0)
+			}
+		}
+	})
+}
