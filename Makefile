@@ -43,6 +43,7 @@ bench: needs-bench build ## speed and memory beside nginx and ffmpeg, as ratios:
 	@go run ./internal/bench $(ARGS)
 	@go test -run '^$$' -bench 'Encode|Decode|Hop|Pull|Readers500' ./m4s
 	@go test -run '^$$' -bench 'Ladder|Delay' -benchtime 1x ./transcode
+	@go test -run '^$$' -bench Push -benchtime 10s ./ingest
 
 fuzz: needs-test ## every fuzz target for FUZZTIME
 	internal/setup/fuzz.sh $(FUZZTIME)

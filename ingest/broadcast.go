@@ -1,252 +1,96 @@
 package ingest
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-live/sluice"
 )
 
 const (
-	queueBytes   = 16 << 20 // stamped packets that wait for the reader
-	queuePackets = 4096
-	readAhead    = 10 * time.Second // input further ahead of UTC is read at UTC's pace
-	tick         = time.Second      // between looks for silence
-	takeOver     = 5 * time.Second  // a publisher silent for as long loses its stream to another
+	readAhead = 10 * time.Second // input further ahead of UTC is read at UTC's pace
+	tick      = time.Second      // between looks for silence
 )
 
 // Broadcast is one broadcast of a stream: the packets of one connection after
-// another, on one timeline. It is a Source; its packets are stamped with UTC
-// times, segments and eras. It outlives its connections by the grace time and
-// then ends with io.EOF.
+// another, and of a slate between them, on one timeline. It is a Source; its
+// packets are stamped with UTC times, segments and eras. It outlives its
+// connections by the grace time and then ends with io.EOF.
 type Broadcast struct {
 	// Name is the stream's name.
 	Name string
 	// Started is when its first connection came.
 	Started time.Time
 
-	grace time.Duration
-	save  func(Position) error
-	log   *slog.Logger
+	conf   broadcastConfig
+	news   chan struct{} // for the reader; one token
+	closed chan struct{}
+	done   chan struct{} // closed when the application has returned
+	timer  *time.Timer   // of the reader's next look
 
-	mu        sync.Mutex
-	timeline  *timeline
-	queue     []sluice.Packet
-	head      int // the first in queue that the reader has not taken
-	bytes     int
-	news      chan struct{} // for the reader; one token
-	space     chan struct{} // closed when the reader took something; nil while no writer waits
-	tracks    []*sluice.Track
-	input     *connection // nil while there is none
-	lastInput time.Time   // when the last packet came
-	ended     bool
-	closed    chan struct{}
-	stats     BroadcastStats
+	passphrase atomic.Pointer[string] // of the newest Grant; nil before there is one
 
-	timer *time.Timer // of the reader
+	mu       sync.Mutex
+	timeline *timeline
+	queue    queue
+	tracks   []*sluice.Track
+	active   *connection   // whose packets go out; nil while there is none
+	waiting  []*connection // those that may be switched to, the oldest first
+	slate    *slatePlayer  // nil while it is off
+	heard    time.Time     // when the active connection's newest packet came
+	left     time.Time     // when the last connection went
+	ended    bool
+	stats    BroadcastStats
+}
+
+// broadcastConfig is what a broadcast is told by its server.
+type broadcastConfig struct {
+	segment, grace time.Duration
+	standby, idle  time.Duration
+	slate          *Slate
+	slateAfter     time.Duration
+	save           func(Position) error
+	log            *slog.Logger
 }
 
 // BroadcastStats describe a broadcast.
 type BroadcastStats struct {
 	Packets, Bytes uint64
 	Connections    uint64 // so far
-	Live           bool   // a connection is attached
+	Switches       uint64 // to a connection that had been waiting for its turn
+	Live           bool   // a connection's media goes out
+	Slate          bool   // the slate's does
+	Waiting        int    // connections that may be switched to
 	Era            uint32
 	Repairs        Repairs
 }
 
-// connection is what a broadcast knows of the publisher it reads from.
-type connection struct {
-	src    sluice.Source // nil until it feeds
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	input  *input
-
-	packets, bytes uint64 // read so far
-}
-
-func newBroadcast(name string, segment, grace time.Duration, at Position, save func(Position) error, log *slog.Logger) *Broadcast {
+func newBroadcast(name string, at Position, c broadcastConfig) *Broadcast {
+	setDefault(&c.standby, defaultStandby)
+	setDefault(&c.slateAfter, defaultSlateAfter)
+	setDefault(&c.idle, defaultIdle)
+	now := time.Now()
 	return &Broadcast{
 		Name:     name,
-		Started:  time.Now(),
-		grace:    grace,
-		save:     save,
-		log:      log,
-		timeline: newTimeline(segment, at),
+		Started:  now,
+		conf:     c,
+		timeline: newTimeline(c.segment, at),
+		heard:    now,
+		left:     now,
 		news:     make(chan struct{}, 1),
 		closed:   make(chan struct{}),
+		done:     make(chan struct{}),
 		timer:    time.NewTimer(tick),
 	}
 }
 
-var (
-	errEnded     = errors.New("ingest: the broadcast has ended")
-	errTakenOver = errors.New("ingest: another publisher took the stream over, as this one had been silent")
-)
-
-// attach gives the broadcast to a connection, which then feeds it. Another gets
-// ErrBusy, unless the present one has fallen silent: then it takes over.
-func (b *Broadcast) attach(ctx context.Context, in *input) (*connection, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ended {
-		return nil, errEnded
-	}
-	if b.input != nil && time.Since(b.lastInput) < takeOver {
-		return nil, fmt.Errorf("ingest: publish %q: %w", b.Name, ErrBusy)
-	}
-	if old := b.input; old != nil {
-		b.timeline.flush(old.input)
-		old.cancel(errTakenOver)
-	}
-	c := &connection{input: in}
-	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	b.input, b.lastInput = c, time.Now()
-	b.stats.Connections++
-	return c, nil
-}
-
-// feed reads an attached connection's source until it ends, and detaches it.
-// The error is the source's, nil at its end; ours says why we end it.
-func (b *Broadcast) feed(c *connection, src sluice.Source) (ours, err error) {
-	defer b.detach(c)
-	b.mu.Lock()
-	c.src = src
-	b.mu.Unlock()
-	for {
-		p, err := src.ReadPacket(c.ctx)
-		cause := context.Cause(c.ctx)
-		switch {
-		case cause != nil:
-			return cause, nil
-		case errors.Is(err, ErrLimit):
-			return err, nil
-		case err == io.EOF:
-			return nil, nil
-		case err != nil:
-			return nil, err
-		}
-		c.packets++
-		c.bytes += uint64(len(p.Data))
-		if err := b.write(c, p); err != nil {
-			return cmp.Or(context.Cause(c.ctx), err), nil
-		}
-	}
-}
-
-func (b *Broadcast) detach(c *connection) {
-	c.cancel(nil)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.input != c {
-		return // taken over
-	}
-	b.timeline.flush(c.input)
-	b.collect()
-	b.input, b.lastInput = nil, time.Now()
-	b.wakeReader()
-}
-
-// write stamps a packet and queues what comes of it. It waits while the queue
-// is full or the input too far ahead of UTC.
-func (b *Broadcast) write(c *connection, p sluice.Packet) error {
-	now := time.Now()
-	b.mu.Lock()
-	if b.input != c || b.ended {
-		b.mu.Unlock()
-		return errEnded
-	}
-	b.lastInput = now
-	b.stats.Packets++
-	b.stats.Bytes += uint64(len(p.Data))
-	err := b.timeline.push(c.input, p, now)
-	b.collect()
-	ahead := b.timeline.ahead(now)
-	full := len(b.queue)-b.head > queuePackets || b.bytes > queueBytes
-	keyDue := b.timeline.keyDue(p.Track)
-	b.mu.Unlock()
-	if keyDue {
-		sluice.RequestKey(c.src, p.Track.ID)
-	}
-	if err == nil && full {
-		err = b.waitSpace(c.ctx)
-	}
-	if err == nil && ahead > readAhead {
-		err = sleep(c.ctx, ahead-readAhead)
-	}
-	return err
-}
-
-// collect moves what the timeline made into the queue, after its position is
-// saved: numbers that somebody has seen are never given again.
-func (b *Broadcast) collect() {
-	t := b.timeline
-	if t.dirty {
-		t.dirty = false
-		if err := b.save(t.position()); err != nil {
-			b.log.Error("position not saved: after a restart, segment numbers may go back", "stream", b.Name, "error", err)
-		}
-	}
-	if len(t.out) == 0 {
-		return
-	}
-	for _, p := range t.out {
-		b.bytes += len(p.Data)
-	}
-	if b.head > 0 && len(b.queue)+len(t.out) > cap(b.queue) { // reuse what was taken
-		n := copy(b.queue, b.queue[b.head:])
-		clear(b.queue[n:])
-		b.queue, b.head = b.queue[:n], 0
-	}
-	b.queue = append(b.queue, t.out...)
-	clear(t.out)
-	t.out = t.out[:0]
-	b.wakeReader()
-}
-
-func (b *Broadcast) wakeReader() {
-	select {
-	case b.news <- struct{}{}:
-	default:
-	}
-}
-
-func (b *Broadcast) waitSpace(ctx context.Context) error {
-	b.mu.Lock()
-	if b.space == nil {
-		b.space = make(chan struct{})
-	}
-	space := b.space
-	b.mu.Unlock()
-	select {
-	case <-space:
-		return nil
-	case <-b.closed:
-		return errEnded
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // ReadPacket implements sluice.Source. While nothing comes it says so with
-// watermarks; once the grace time has passed without a connection, io.EOF.
+// watermarks, or shows the slate; once the grace time has passed without a
+// connection, io.EOF.
 func (b *Broadcast) ReadPacket(ctx context.Context) (sluice.Packet, error) {
 	for {
 		p, ok, err := b.next()
@@ -256,7 +100,6 @@ func (b *Broadcast) ReadPacket(ctx context.Context) (sluice.Packet, error) {
 		select {
 		case <-b.news:
 		case <-b.timer.C: // also while packets come: one track of several may be silent
-			b.timer.Reset(tick)
 			b.look(time.Now())
 		case <-b.closed:
 			return sluice.Packet{}, io.ErrClosedPipe
@@ -275,22 +118,14 @@ func (b *Broadcast) next() (sluice.Packet, bool, error) {
 		return sluice.Packet{}, false, io.ErrClosedPipe
 	default:
 	}
-	if b.head == len(b.queue) {
-		b.queue, b.head = b.queue[:0], 0
+	p, ok := b.queue.pop()
+	if !ok {
 		if b.ended {
 			return sluice.Packet{}, false, io.EOF
 		}
 		return sluice.Packet{}, false, nil
 	}
-	p := b.queue[b.head]
-	b.queue[b.head] = sluice.Packet{}
-	b.head++
-	b.bytes -= len(p.Data)
 	b.tracks = replaceTrack(b.tracks, p.Track)
-	if b.space != nil && len(b.queue)-b.head < queuePackets/2 && b.bytes < queueBytes/2 {
-		close(b.space)
-		b.space = nil
-	}
 	return p, true, nil
 }
 
@@ -312,30 +147,53 @@ func replaceTrack(tracks []*sluice.Track, t *sluice.Track) []*sluice.Track {
 	return out
 }
 
-// look says what is absent and ends the broadcast after the grace time.
+// look does what time alone brings about: it ends connections that send
+// nothing, and the broadcast after its grace time; it goes over to a spare or
+// to the slate, and says what is absent.
 func (b *Broadcast) look(now time.Time) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.ended {
+		b.mu.Unlock()
 		return
 	}
-	if b.input == nil && now.Sub(b.lastInput) >= b.grace {
+	b.dropIdle(now)
+	if b.active == nil && len(b.waiting) == 0 && now.Sub(b.left) >= b.conf.grace {
 		b.end()
+		b.mu.Unlock()
 		return
 	}
+	ask := b.choose(now)
+	b.playSlate(now)
 	var in *input
-	if b.input != nil {
-		in = b.input.input
+	switch {
+	case b.slate != nil:
+		in = b.slate.input
+	case b.active != nil:
+		in = b.active.input
 		if in.starting && len(in.held) > 0 && now.Sub(in.held[0].arrival) >= holdForSaid {
 			b.timeline.start(in)
 		}
 	}
-	b.timeline.silence(in, b.lastInput, now)
-	b.collect()
+	if b.active == nil || !b.active.held {
+		b.timeline.silence(in, b.heard, now)
+		b.collect()
+	}
+	b.timer.Reset(b.nextLook(now))
+	b.mu.Unlock()
+	ask.send()
+}
+
+// nextLook returns how long the reader may wait for the next look.
+func (b *Broadcast) nextLook(now time.Time) time.Duration {
+	d := tick
+	if at := b.slateDue(); !at.IsZero() {
+		d = min(d, at.Sub(now))
+	}
+	return max(d, time.Millisecond)
 }
 
 // End ends the broadcast at once: its reader gets what is stamped and then
-// io.EOF, its publisher is disconnected.
+// io.EOF, its publishers are disconnected.
 func (b *Broadcast) End() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -346,10 +204,10 @@ func (b *Broadcast) end() {
 	if b.ended {
 		return
 	}
-	if c := b.input; c != nil {
-		b.timeline.flush(c.input)
-		c.cancel(errEnded)
+	for _, c := range b.connections() {
+		b.drop(c, errEnded)
 	}
+	b.stopSlate()
 	b.timeline.dirty = true // the exact end
 	b.collect()
 	b.ended = true
@@ -359,7 +217,7 @@ func (b *Broadcast) end() {
 // Tracks implements sluice.Source.
 func (b *Broadcast) Tracks() []*sluice.Track { return b.tracks }
 
-// Close ends the broadcast and frees its reader and its publisher.
+// Close ends the broadcast and frees its reader and its publishers.
 func (b *Broadcast) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -376,8 +234,8 @@ func (b *Broadcast) Close() error {
 func (b *Broadcast) RequestKey(track uint32) bool {
 	b.mu.Lock()
 	var src sluice.Source
-	if b.input != nil {
-		src = b.input.src
+	if b.active != nil {
+		src = b.active.src
 	}
 	b.mu.Unlock()
 	return sluice.RequestKey(src, track)
@@ -388,7 +246,8 @@ func (b *Broadcast) Stats() BroadcastStats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stats
-	s.Live, s.Era, s.Repairs = b.input != nil, b.timeline.era, b.timeline.repairs
+	s.Live, s.Slate, s.Waiting = b.active != nil, b.slate != nil, len(b.waiting)
+	s.Era, s.Repairs = b.timeline.era, b.timeline.repairs
 	return s
 }
 

@@ -41,7 +41,7 @@ func newEncoder(t testing.TB) *encoder {
 func audioOnly() hints { return hints{known: true, audio: true} }
 
 func (e *encoder) connect(ctx context.Context, b *Broadcast) {
-	c, err := b.attach(ctx, newInput(rtmpScale, rtmpWrap, audioOnly))
+	c, err := b.attach(ctx, newInput(rtmpScale, rtmpWrap, audioOnly), Refuse)
 	if err != nil {
 		e.ended <- err
 		return
@@ -70,8 +70,16 @@ func (e *encoder) frame(ctx context.Context) error {
 }
 
 func testBroadcast(grace time.Duration, saved *Position) *Broadcast {
-	return newBroadcast("test", 4*time.Second, grace, *saved, func(p Position) error { *saved = p; return nil },
-		slog.New(slog.DiscardHandler))
+	return testBroadcastWith(broadcastConfig{grace: grace}, saved)
+}
+
+// testBroadcastWith fills in what every broadcast needs.
+func testBroadcastWith(c broadcastConfig, saved *Position) *Broadcast {
+	c.segment, c.log = 4*time.Second, slog.New(slog.DiscardHandler)
+	if c.save == nil {
+		c.save = func(p Position) error { *saved = p; return nil }
+	}
+	return newBroadcast("test", *saved, c)
 }
 
 // readAll reads a broadcast until its end.
@@ -205,7 +213,7 @@ func TestBroadcastWithASlowReaderHoldsItsPublisherBack(t *testing.T) {
 		err := e.send(ctxWithTimeout(t, 10*time.Minute), 10*time.Minute)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		b.mu.Lock()
-		assert.LessOrEqual(t, len(b.queue)-b.head, queuePackets+64)
+		assert.LessOrEqual(t, b.queue.len(), queuePackets+64)
 		b.mu.Unlock()
 		cancel()
 		require.ErrorIs(t, <-e.ended, context.Canceled)
@@ -225,8 +233,7 @@ func TestBroadcastLogsWhenItsPositionCannotBeSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		var errs int
-		b := newBroadcast("test", 4*time.Second, time.Second, Position{}, func(Position) error { errs++; return errors.New("disk full") },
-			slog.New(slog.DiscardHandler))
+		b := testBroadcastWith(broadcastConfig{grace: time.Second, save: func(Position) error { errs++; return errors.New("disk full") }}, new(Position))
 		e := newEncoder(t)
 		e.connect(ctx, b)
 		require.NoError(t, e.send(ctx, time.Second))

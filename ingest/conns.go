@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -33,7 +34,7 @@ type connTable struct {
 	log    *slog.Logger
 
 	mu      sync.Mutex
-	open    map[net.Conn]string
+	open    map[io.Closer]string
 	perAddr map[string]int
 	stats   ConnStats
 }
@@ -64,7 +65,7 @@ func (t *connTable) serve(ctx context.Context, l net.Listener, wg *sync.WaitGrou
 			continue
 		}
 		pause = 5 * time.Millisecond
-		if !t.add(nc) {
+		if !t.add(nc, nc.RemoteAddr().String()) {
 			nc.Close()
 			continue
 		}
@@ -78,10 +79,11 @@ func (t *connTable) serve(ctx context.Context, l net.Listener, wg *sync.WaitGrou
 	}
 }
 
-func (t *connTable) add(nc net.Conn) bool {
-	addr, _, err := net.SplitHostPort(nc.RemoteAddr().String())
+// add reports false if a connection from remote is one too many.
+func (t *connTable) add(c io.Closer, remote string) bool {
+	addr, _, err := net.SplitHostPort(remote)
 	if err != nil {
-		addr = nc.RemoteAddr().String()
+		addr = remote
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,19 +96,19 @@ func (t *connTable) add(nc net.Conn) bool {
 		return false
 	}
 	if t.open == nil {
-		t.open, t.perAddr = make(map[net.Conn]string), make(map[string]int)
+		t.open, t.perAddr = make(map[io.Closer]string), make(map[string]int)
 	}
-	t.open[nc] = addr
+	t.open[c] = addr
 	t.perAddr[addr]++
 	t.stats.Accepted++
 	return true
 }
 
-func (t *connTable) remove(nc net.Conn) {
+func (t *connTable) remove(c io.Closer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	addr := t.open[nc]
-	delete(t.open, nc)
+	addr := t.open[c]
+	delete(t.open, c)
 	if t.perAddr[addr]--; t.perAddr[addr] == 0 {
 		delete(t.perAddr, addr)
 	}
@@ -121,8 +123,8 @@ func (t *connTable) handshakeFailed() {
 func (t *connTable) closeAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for nc := range t.open {
-		nc.Close()
+	for c := range t.open {
+		c.Close()
 	}
 }
 

@@ -72,6 +72,9 @@ func newInput(scale, wrap int64, h func() hints) *input {
 	}
 }
 
+// again returns the same connection's input, as if nothing had come on it.
+func (in *input) again() *input { return newInput(in.clock.scale, in.clock.wrap, in.hints) }
+
 // feed returns the feed of a track, nil if it has none yet.
 func (in *input) feed(id uint32) *feed {
 	for _, f := range in.tracks {

@@ -16,6 +16,7 @@ type line struct {
 	lastDTS   int64         // or the watermark, if that is later
 	watermark int64
 	heard     time.Time // arrival of the last frame that went out
+	key       []byte    // the newest key frame, of video
 }
 
 // adopt makes a feed's track the one that is announced next.
@@ -47,6 +48,9 @@ func (t *timeline) emit(l *line, u unit, s stamped) {
 		Track: l.track, DTS: s.dts, PTS: s.pts, Dur: s.dur,
 		Segment: l.cuts.number, Key: key, Discont: s.discont, Data: u.Data,
 	})
+	if u.Key && l.track.Kind == sluice.Video {
+		l.key = u.Data
+	}
 	l.heard, t.heard = u.arrival, u.arrival
 	if at := l.track.Time(s.dts); at.After(t.media) {
 		t.media = at

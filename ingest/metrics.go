@@ -12,12 +12,15 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descOpen       = desc("connections", "RTMP connections open, of publishers and players.")
-	descAccepted   = desc("connections_accepted_total", "RTMP connections accepted.")
+	descOpen       = desc("connections", "Connections open, of publishers and players.")
+	descAccepted   = desc("connections_accepted_total", "Connections accepted.")
 	descRefused    = desc("connections_refused_total", "Connections closed at once because too many were open.")
 	descHandshakes = desc("handshakes_failed_total", "Connections that ended before they published or played.")
 	descBroadcasts = desc("broadcasts", "Broadcasts running, waiting ones included.")
 	descLive       = desc("broadcast_live", "1 while the broadcast has its encoder, 0 while it waits.", "stream")
+	descSlate      = desc("broadcast_slate", "1 while the slate stands for the broadcast's encoder.", "stream")
+	descWaiting    = desc("broadcast_spares", "Publishers that wait to take the broadcast over.", "stream")
+	descSwitches   = desc("broadcast_switches_total", "Times that a publisher who had waited took the present broadcast over.", "stream")
 	descBytes      = desc("received_bytes_total", "Media received in the present broadcast.", "stream")
 	descPackets    = desc("received_packets_total", "Access units and audio frames received in the present broadcast.", "stream")
 	descEra        = desc("era", "The timeline's era.", "stream")
@@ -38,9 +41,12 @@ var (
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descOpen, descAccepted, descRefused, descHandshakes, descBroadcasts,
-		descLive, descBytes, descPackets, descEra, descRepairs,
+		descLive, descSlate, descWaiting, descSwitches, descBytes, descPackets, descEra, descRepairs,
 		descRTC, descRTCPackets, descRTCFixed, descRTCLost, descRTCDropped, descRTCKeys,
 		descPlayers, descJoined, descSent, descSkips, descDropped, descTooSlow} {
+		ch <- d
+	}
+	for _, d := range srtDescs {
 		ch <- d
 	}
 }
@@ -64,6 +70,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count(descSkips, play.Skips)
 	count(descDropped, play.Dropped)
 	count(descTooSlow, play.TooSlow)
+	c.s.srt.collect(gauge, count)
 	rtc, sessions := c.s.rtc.stats()
 	gauge(descRTC, float64(sessions))
 	count(descRTCPackets, rtc.Packets)
@@ -75,11 +82,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descBroadcasts, float64(len(all)))
 	for _, b := range all {
 		st := b.Stats()
-		live := 0.0
-		if st.Live {
-			live = 1
-		}
-		gauge(descLive, live, b.Name)
+		gauge(descLive, oneIf(st.Live), b.Name)
+		gauge(descSlate, oneIf(st.Slate), b.Name)
+		gauge(descWaiting, float64(st.Waiting), b.Name)
+		count(descSwitches, st.Switches, b.Name)
 		gauge(descEra, float64(st.Era), b.Name)
 		count(descBytes, st.Bytes, b.Name)
 		count(descPackets, st.Packets, b.Name)
@@ -87,6 +93,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			count(descRepairs, n, b.Name, kind)
 		}
 	}
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // byKind names the counters for metrics.

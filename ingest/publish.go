@@ -26,10 +26,14 @@ type publisher interface {
 	end(reason error)
 }
 
+// screener is a publisher that is to be looked at again once its Grant is
+// known, before it gets the stream.
+type screener interface{ screen(g Grant) error }
+
 // publish serves a publisher until it ends. Its source's positions count as in
 // says.
 func (s *Server) publish(ctx context.Context, r *Request, in *input, p publisher, log *slog.Logger) {
-	grant, b, conn, err := s.admit(ctx, r, in)
+	grant, b, conn, err := s.admit(ctx, r, in, p)
 	log = log.With("stream", grant.Stream)
 	if err != nil {
 		log.Warn("publisher refused", "error", err)
@@ -54,17 +58,23 @@ func (s *Server) publish(ctx context.Context, r *Request, in *input, p publisher
 }
 
 // admit asks whether somebody may publish, and gives him the stream's broadcast.
-func (s *Server) admit(ctx context.Context, r *Request, in *input) (Grant, *Broadcast, *connection, error) {
+func (s *Server) admit(ctx context.Context, r *Request, in *input, p publisher) (Grant, *Broadcast, *connection, error) {
 	grant, err := s.authorize(ctx, r)
+	if sc, ok := p.(screener); ok && err == nil {
+		err = sc.screen(grant)
+	}
 	if err != nil {
 		return grant, nil, nil, err
 	}
 	for {
-		b, err := s.live.get(ctx, s, grant.Stream)
+		b, err := s.live.get(ctx, s, grant)
 		if err != nil {
 			return grant, nil, nil, err
 		}
-		conn, err := b.attach(ctx, in)
+		conn, err := b.attach(ctx, in, cmp.Or(grant.Second, s.Second))
+		if err == nil {
+			b.passphrase.Store(&grant.Passphrase)
+		}
 		if !errors.Is(err, errEnded) { // it ended just now: the next is a new one
 			return grant, b, conn, err
 		}
@@ -85,7 +95,7 @@ func (s *Server) authorize(ctx context.Context, r *Request) (Grant, error) {
 	if !streamName.MatchString(g.Stream) {
 		return g, fmt.Errorf("ingest: publish %q: %w: a stream's name is 1 to 64 of a-z 0-9 _ -, beginning with a letter or digit", g.Stream, ErrDenied)
 	}
-	return g, nil
+	return g, checkPassphrase(g)
 }
 
 // broadcasts are those that run, by stream.
@@ -97,27 +107,57 @@ type broadcasts struct {
 }
 
 // get returns the stream's broadcast, a new one if none waits for its encoder.
-func (t *broadcasts) get(ctx context.Context, s *Server, stream string) (*Broadcast, error) {
+func (t *broadcasts) get(ctx context.Context, s *Server, grant Grant) (*Broadcast, error) {
+	stream := grant.Stream
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stopped {
 		return nil, errors.New("ingest: the server is shutting down")
 	}
-	if b := t.m[stream]; b != nil && !b.isEnded() {
-		return b, nil
+	last := t.m[stream]
+	if last != nil && !last.isEnded() {
+		return last, nil
 	}
 	at, err := s.Positions.Load(ctx, stream)
 	if err != nil {
 		return nil, err
 	}
-	save := func(p Position) error { return s.Positions.Save(ctx, stream, p) }
-	b := newBroadcast(stream, s.SegmentDur, s.Grace, at, save, s.Log)
+	b := newBroadcast(stream, at, broadcastConfig{
+		segment: s.SegmentDur, grace: s.Grace, standby: s.StandbyAfter, idle: s.Idle,
+		slate: cmp.Or(grant.Slate, s.Slate), slateAfter: s.SlateAfter, log: s.Log,
+		save: func(p Position) error { return s.Positions.Save(ctx, stream, p) },
+	})
 	if t.m == nil {
 		t.m = make(map[string]*Broadcast)
 	}
 	t.m[stream] = b
-	t.wg.Go(func() { t.run(ctx, s, b) })
+	t.wg.Go(func() {
+		defer close(b.done)
+		b.follow(ctx, last)
+		t.run(ctx, s, b)
+	})
 	return b, nil
+}
+
+// longestDrain is how long a broadcast waits for what reads the one before.
+const longestDrain = 15 * time.Second
+
+// follow waits until the application is done with the broadcast before, so that
+// whatever it gives the stream's name to has it free again. What comes meanwhile
+// is queued, and then the publisher waits too.
+func (b *Broadcast) follow(ctx context.Context, last *Broadcast) {
+	if last == nil {
+		return
+	}
+	t := time.NewTimer(longestDrain)
+	defer t.Stop()
+	select {
+	case <-last.done:
+	case <-t.C:
+		b.conf.log.Warn("the broadcast before has not been read to its end", "stream", b.Name, "waited", longestDrain)
+	case <-b.closed:
+	case <-ctx.Done():
+	}
 }
 
 // run hands a broadcast to the application.

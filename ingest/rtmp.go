@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -20,7 +21,9 @@ const (
 // rtmpPort takes RTMP connections, of publishers and players.
 type rtmpPort struct {
 	server  *Server
+	name    string
 	address string
+	tls     *tls.Config // nil: RTMP without
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -31,7 +34,7 @@ var _ port = (*rtmpPort)(nil)
 func (p *rtmpPort) listen() error {
 	l, err := net.Listen("tcp", p.address)
 	if err != nil {
-		return fmt.Errorf("ingest: listen for RTMP (is another server on the port?): %w", err)
+		return fmt.Errorf("ingest: listen for %s (is another server on the port?): %w", p.name, err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -41,7 +44,7 @@ func (p *rtmpPort) listen() error {
 
 func (p *rtmpPort) serve(ctx context.Context, wg *sync.WaitGroup) error {
 	err := p.server.conns.serve(ctx, p.listener, wg, p.handle)
-	return fmt.Errorf("ingest: accept RTMP: %w", err)
+	return fmt.Errorf("ingest: accept %s: %w", p.name, err)
 }
 
 func (p *rtmpPort) close() { _ = p.listener.Close() }
@@ -59,14 +62,22 @@ func (p *rtmpPort) addr() net.Addr {
 // Listen.
 func (s *Server) RTMPAddr() net.Addr { return s.rtmp.addr() }
 
-// handle serves one connection.
+// RTMPSAddr returns the address that the server listens on for RTMPS; nil
+// before Listen.
+func (s *Server) RTMPSAddr() net.Addr { return s.rtmps.addr() }
+
+// handle serves one connection. What is closed from elsewhere is nc itself:
+// TLS may take seconds for its good-bye.
 func (p *rtmpPort) handle(ctx context.Context, nc net.Conn) {
 	s := p.server
+	if p.tls != nil {
+		nc = tls.Server(nc, p.tls)
+	}
 	log := s.Log.With("remote", nc.RemoteAddr().String())
 	c, err := rtmp.Accept(ctx, nc, rtmp.Config{HandshakeTimeout: s.Conns.Handshake, IdleTimeout: s.Conns.Idle, Log: log})
 	if err != nil {
 		s.conns.handshakeFailed()
-		log.Info("RTMP connection ended before it published or played", "error", err)
+		log.Info(p.name+" connection ended before it published or played", "error", err)
 		return
 	}
 	r := c.Request()

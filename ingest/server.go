@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,16 @@ type Grant struct {
 	Stream string
 	// Limits bound this publisher; the zero value leaves it to Server.Limits.
 	Limits Limits
+	// Passphrase, if not empty, is what the stream is encrypted with over SRT:
+	// its publisher and its players must have it. 10 to 80 bytes. Other
+	// protocols do not ask for it.
+	Passphrase string
+	// Second says what becomes of this publisher where the stream has one; the
+	// zero value leaves it to Server.Second.
+	Second Second
+	// Slate stands for this stream in the place of Server.Slate; nil leaves it
+	// to that. The first publisher of a broadcast decides.
+	Slate *Slate
 }
 
 var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -38,8 +49,17 @@ var streamName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 // fields, then call Run. The zero value of each optional field works.
 type Server struct {
 	// RTMP is the address to listen on for RTMP, such as ":1935"; none if
-	// empty.
-	RTMP string
+	// empty. RTMPS is one for RTMP over TLS, such as ":443"; none if empty.
+	RTMP, RTMPS string
+	// TLS is what RTMPS needs: at least a certificate.
+	TLS *tls.Config
+	// SRT is the address to listen on for SRT, such as ":8890"; none if empty.
+	// Publishers send MPEG-TS with the stream id publish:KEY or
+	// #!::m=publish,r=KEY, players ask for #!::m=request,r=STREAM.
+	SRT string
+	// SRTLatency is how long SRT packets are held back for lost ones to come
+	// again; a peer that asks for more gets it. Default 120 ms.
+	SRTLatency time.Duration
 	// RTC is the address of one UDP and one TCP port for WebRTC, such as ":8189";
 	// none if empty. Publishers come through the handler that WHIP returns.
 	RTC string
@@ -64,6 +84,22 @@ type Server struct {
 	// Grace is how long a broadcast waits for its encoder to come back; default
 	// 30 s.
 	Grace time.Duration
+	// Slate is shown while a broadcast's encoder is away, until it is back or the
+	// grace time is over; nil shows gaps.
+	Slate *Slate
+	// SlateAfter is how long an encoder may be gone before the slate is shown;
+	// one that is still connected may be silent four times as long. Default
+	// 0.5 s. Shorter shows it at every hiccup, longer makes viewers stall.
+	SlateAfter time.Duration
+	// Second says what becomes of a publisher who comes while the stream has
+	// one; default Refuse.
+	Second Second
+	// StandbyAfter is how long no frame may come before a spare takes over,
+	// see Standby; default 1 s.
+	StandbyAfter time.Duration
+	// Idle is how long a publisher may send no media before it is
+	// disconnected; default 30 s.
+	Idle time.Duration
 	// Drain is how long broadcasts and players may take to end once Run's ctx
 	// is done; default 5 s.
 	Drain time.Duration
@@ -80,8 +116,9 @@ type Server struct {
 	live   broadcasts
 	fans   fanouts
 
-	rtmp rtmpPort
-	rtc  rtcPort
+	rtmp, rtmps rtmpPort
+	srt         srtPort
+	rtc         rtcPort
 
 	listening sync.Mutex
 	ports     []port // that are open
@@ -99,8 +136,10 @@ func (s *Server) init() {
 		setDefault(&s.Grace, 30*time.Second)
 		setDefault(&s.Drain, 5*time.Second)
 		s.Conns = s.Conns.withDefaults()
-		s.rtmp = rtmpPort{server: s, address: s.RTMP}
+		s.rtmp = rtmpPort{server: s, name: "RTMP", address: s.RTMP}
+		s.rtmps = rtmpPort{server: s, name: "RTMPS", address: s.RTMPS, tls: s.TLS}
 		s.rtc.init(s)
+		s.srt.server, s.srt.address = s, s.SRT
 		s.conns.log, s.conns.limits = s.Log, s.Conns
 	})
 }
@@ -110,6 +149,10 @@ func setDefault[T comparable](p *T, v T) {
 	if *p == zero {
 		*p = v
 	}
+}
+
+func hasCertificate(c *tls.Config) bool {
+	return c != nil && (len(c.Certificates) > 0 || c.GetCertificate != nil || c.GetConfigForClient != nil)
 }
 
 // port is one of the ways in.
@@ -138,11 +181,20 @@ func (s *Server) Listen() (err error) {
 	if s.RTMP != "" {
 		ports = append(ports, &s.rtmp)
 	}
+	if s.RTMPS != "" {
+		if !hasCertificate(s.TLS) {
+			return errors.New("ingest: RTMPS needs a certificate: set Server.TLS")
+		}
+		ports = append(ports, &s.rtmps)
+	}
 	if s.RTC != "" {
 		ports = append(ports, &s.rtc)
 	}
+	if s.SRT != "" {
+		ports = append(ports, &s.srt)
+	}
 	if len(ports) == 0 {
-		return errors.New("ingest: no address to listen on: set Server.RTMP or Server.RTC")
+		return errors.New("ingest: no address to listen on: set Server.RTMP, RTMPS, SRT or RTC")
 	}
 	for i, p := range ports {
 		if err := p.listen(); err != nil {

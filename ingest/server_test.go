@@ -2,9 +2,12 @@ package ingest
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,12 +36,14 @@ func serve(t *testing.T, s *Server) *running {
 	r := &running{Server: s, streams: make(chan *sluice.Stream, 16)}
 	var playing atomic.Pointer[sluice.Stream]
 	s.RTMP = "127.0.0.1:0"
-	s.Broadcast = func(ctx context.Context, b *Broadcast) error {
-		r.broadcasts.Add(1)
-		stream := &sluice.Stream{}
-		playing.Store(stream)
-		r.streams <- stream
-		return stream.Consume(ctx, b)
+	if s.Broadcast == nil {
+		s.Broadcast = func(ctx context.Context, b *Broadcast) error {
+			r.broadcasts.Add(1)
+			stream := &sluice.Stream{}
+			playing.Store(stream)
+			r.streams <- stream
+			return stream.Consume(ctx, b)
+		}
 	}
 	if s.Play == nil {
 		s.Play = func(context.Context, *Request) (*sluice.Stream, error) {
@@ -296,4 +301,120 @@ func TestLimits(t *testing.T) {
 	})
 	assert.Equal(t, Limits{Width: 1}, Limits{Width: 1}.or(Limits{Width: 2}))
 	assert.Equal(t, Limits{Width: 2}, Limits{}.or(Limits{Width: 2}))
+}
+
+// RTMPS takes publishers and players as RTMP does.
+func TestRTMPS(t *testing.T) {
+	web := httptest.NewTLSServer(nil)
+	web.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	client := rtmp.Config{TLS: &tls.Config{RootCAs: roots}}
+
+	r := serve(t, &Server{RTMPS: "127.0.0.1:0", TLS: &tls.Config{Certificates: web.TLS.Certificates}})
+	addr := "rtmps://" + r.RTMPSAddr().String()
+	pub, err := rtmp.Dial(t.Context(), addr+"/live/demo", client)
+	require.NoError(t, err)
+	defer pub.Close()
+	require.NoError(t, pub.Publish(t.Context(), time.Unix(0, 0)))
+	aac, err := codec.AAC([]byte{0x11, 0x90})
+	require.NoError(t, err)
+	track := *aac
+	track.ID = 2
+	write := func(n int64) {
+		p := sluice.Packet{Track: &track, DTS: n * 1024, PTS: n * 1024, Key: true, Data: []byte{0x21, byte(n)}}
+		require.NoError(t, pub.WritePacket(t.Context(), p))
+	}
+	for n := range int64(100) {
+		write(n)
+	}
+	stream := <-r.streams
+	require.Eventually(t, func() bool { return len(stream.Tracks()) == 1 }, 10*time.Second, time.Millisecond)
+	c, err := rtmp.Dial(t.Context(), addr+"/play/demo", client)
+	require.NoError(t, err)
+	player, err := c.Play(t.Context())
+	require.NoError(t, err)
+	defer player.Close()
+	p, err := player.ReadPacket(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, aac.Config, p.Track.Config)
+
+	// One that speaks no TLS is gone at once, and is counted.
+	_, err = rtmp.Dial(t.Context(), "rtmp://"+r.RTMPSAddr().String()+"/live/demo", rtmp.Config{})
+	require.Error(t, err)
+	require.Eventually(t, func() bool { return r.ConnStats().HandshakesFailed == 1 }, 10*time.Second, time.Millisecond)
+}
+
+func TestRTMPSNeedsACertificate(t *testing.T) {
+	s := &Server{RTMPS: "127.0.0.1:0", Broadcast: func(context.Context, *Broadcast) error { return nil }}
+	require.ErrorContains(t, s.Listen(), "RTMPS needs a certificate: set Server.TLS")
+}
+
+// The tracks of a publisher that sends several of a kind are renditions, whose
+// IDs are as it numbers them.
+func TestMultitrackTracksAreRenditions(t *testing.T) {
+	r := serve(t, &Server{})
+	c, err := rtmp.Dial(t.Context(), "rtmp://"+r.RTMPAddr().String()+"/live/demo", rtmp.Config{Multitrack: true})
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.Publish(t.Context(), time.Unix(0, 0)))
+	var tracks []*sluice.Track
+	for i, asc := range [][]byte{{0x11, 0x90}, {0x11, 0x88}, {0x12, 0x10}} {
+		aac, err := codec.AAC(asc)
+		require.NoError(t, err)
+		track := *aac
+		track.ID = uint32(i + 1)
+		tracks = append(tracks, &track)
+	}
+	require.NoError(t, c.Describe(t.Context(), tracks))
+	for n := range int64(150) {
+		for _, track := range tracks {
+			at := n * int64(track.Timescale) * 1024 / 48000
+			require.NoError(t, c.WritePacket(t.Context(), sluice.Packet{Track: track, DTS: at, PTS: at, Key: true, Data: []byte{0x21, byte(n)}}))
+		}
+	}
+	stream := <-r.streams
+	require.Eventually(t, func() bool { return len(stream.Tracks()) == 3 }, 10*time.Second, time.Millisecond)
+	got := map[uint32]string{}
+	for _, track := range stream.Tracks() {
+		got[track.ID] = fmt.Sprint(track.SampleRate, " ", track.Channels)
+	}
+	require.Equal(t, map[uint32]string{2: "48000 2", 4: "48000 1", 6: "44100 2"}, got)
+}
+
+// Frames of Opus say their duration themselves: they keep the distance that
+// their time stamps have.
+func TestOpusKeepsItsPace(t *testing.T) {
+	r := serve(t, &Server{})
+	c, err := rtmp.Dial(t.Context(), "rtmp://"+r.RTMPAddr().String()+"/live/demo", rtmp.Config{})
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.Publish(t.Context(), time.Unix(0, 0)))
+	opus, err := codec.Opus(codec.OpusHead{Channels: 2})
+	require.NoError(t, err)
+	track := *opus
+	track.ID = 2
+	require.NoError(t, c.Describe(t.Context(), []*sluice.Track{&track}))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var src *sluice.Subscriber
+	var last sluice.Packet
+	for n := range int64(60) {
+		require.NoError(t, c.WritePacket(ctx, sluice.Packet{Track: &track, DTS: n * 960, PTS: n * 960, Key: true, Data: []byte{0xfc, byte(n)}}))
+		if src == nil {
+			src = (<-r.streams).Subscribe(sluice.Subscription{Start: sluice.StartSegment})
+			defer src.Close()
+		}
+		p := sluice.Packet{}
+		for p.Data == nil {
+			p, err = src.ReadPacket(ctx)
+			require.NoError(t, err)
+		}
+		require.Equal(t, []byte{0xfc, byte(n)}, p.Data)
+		if n > 0 {
+			require.EqualValues(t, 960, p.DTS-last.DTS, "frame %d", n)
+			require.EqualValues(t, 960, p.Dur, "frame %d", n)
+		}
+		last = p
+	}
 }

@@ -71,7 +71,7 @@ func (t *timeline) audioTimes(f *feed, l *line, s stamped, raw int64) (stamped, 
 		t.repairs.DoubledAudio++
 		return s, false
 	}
-	if c.started && (steps == 1 || fits) {
+	if c.started && c.num != 0 && (steps == 1 || fits) { // frames of Opus have no one duration
 		s.dts, s.dur = c.take(raw, steps)
 	} else {
 		s.dts, s.dur = c.free(raw)

@@ -49,8 +49,10 @@
 // H.264, H.265, AV1, VP8, VP9, MPEG-1, 2 and 4 video; AAC, Opus, MP3, MP2 and
 // AC-3. Interlaced, rotated and anamorphic pictures come out progressive,
 // upright and with square pixels, 8 bit 4:2:0 always. An encoder that begins to
-// send something else is a new *Track, and the renditions go on with it, in the
-// source's own size where they would have to be enlarged.
+// send something else is a new *Track, and the renditions go on with it: in the
+// source's own size where they would have to be enlarged, or, of a Steady
+// ladder, in the size that they have, so that decoders see no change. Still makes
+// a clip of a picture, to be shown while an encoder is away.
 //
 // # Adding a codec
 //

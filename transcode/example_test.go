@@ -1,10 +1,14 @@
 package transcode_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/png"
 	"log"
 	"net/http/httptest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -82,4 +86,20 @@ func ExampleRemote() {
 	}.Run(context.Background())
 	fmt.Println(err, handler.Shutdown(context.Background()))
 	// Output: <nil> <nil>
+}
+
+// A picture that is shown while an encoder is away becomes a clip, once.
+func ExampleStill() {
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 64, 36))); err != nil {
+		log.Fatal(err)
+	}
+	clip, err := transcode.Still{Width: 640, Height: 360, Length: 2 * time.Second}.Clip(context.Background(), picture.Bytes())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer clip.Close()
+	p, err := clip.ReadPacket(context.Background()) // ingest.NewSlate reads it all
+	fmt.Println(p.Track.Codec, p.Track.Width, p.Track.Height, p.Key, err)
+	// Output: avc1 640 360 true <nil>
 }

@@ -124,6 +124,7 @@ func TestNoUpscale(t *testing.T) {
 	assert.ElementsMatch(t, []int{720, 480, 360, 240}, heights(Ladder{Renditions: FullHD, Source: PassNever}))
 	assert.ElementsMatch(t, []int{720}, heights(Ladder{Renditions: []Rendition{{Height: 1080}}, Source: PassNever}), "all are larger: the smallest, in the source's size")
 	assert.Empty(t, heights(Ladder{Renditions: AudioOnly}))
+	assert.ElementsMatch(t, []int{720}, heights(Ladder{Renditions: AudioOnly, Source: PassAlways}))
 }
 
 func TestSizes(t *testing.T) {

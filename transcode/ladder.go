@@ -26,7 +26,7 @@ type Ladder struct {
 	// Name is the stream's, for the log and for metrics.
 	Name string
 	// Renditions of the picture; nil is HD. An empty list (AudioOnly) is a
-	// stream without picture.
+	// stream without picture, or with PassAlways one whose sound alone is made.
 	Renditions []Rendition
 	// Audio renditions; nil is AAC and Opus with 128 kbit/s each. Sound that
 	// comes in one of these codecs is passed untouched as that rendition. An
@@ -37,6 +37,11 @@ type Ladder struct {
 	// Silence adds silent audio to a stream that has none a second after its
 	// picture began.
 	Silence bool
+	// Steady has each rendition keep the size, frame rate and colours of its
+	// first picture, whatever the source becomes: smaller pictures are enlarged,
+	// those of another shape padded. So decoders see no change when a slate or
+	// another encoder stands in. Without it, pictures are never enlarged.
+	Steady bool
 	// Overlays are burnt in; nil is none. They may change while the ladder runs.
 	Overlays *Overlays
 	// HW is "auto" to encode with the GPU where build and machine have one for

@@ -292,21 +292,32 @@ func feedLogos(srcs []*astiav.BuffersrcFilterContext, logos []*logo) error {
 }
 
 func feedLogo(src *astiav.BuffersrcFilterContext, img *image.NRGBA) error {
-	f := astiav.AllocFrame()
+	f, err := frameOf(img)
+	if err != nil {
+		return err
+	}
 	defer f.Free()
-	f.SetWidth(img.Rect.Dx())
-	f.SetHeight(img.Rect.Dy())
-	f.SetPixelFormat(astiav.PixelFormatRgba)
-	f.SetSampleAspectRatio(astiav.NewRational(1, 1))
 	f.SetPts(0)
-	if err := f.AllocBuffer(0); err != nil {
-		return err
-	}
-	if err := f.Data().FromImage(img); err != nil {
-		return err
-	}
 	if err := src.AddFrame(f, astiav.NewBuffersrcFlags()); err != nil {
 		return err
 	}
 	return src.AddFrame(nil, astiav.NewBuffersrcFlags())
+}
+
+// frameOf returns a picture as a frame, which is the caller's to free.
+func frameOf(img *image.NRGBA) (_ *astiav.Frame, err error) {
+	f := astiav.AllocFrame()
+	defer func() {
+		if err != nil {
+			f.Free()
+		}
+	}()
+	f.SetWidth(img.Rect.Dx())
+	f.SetHeight(img.Rect.Dy())
+	f.SetPixelFormat(astiav.PixelFormatRgba)
+	f.SetSampleAspectRatio(astiav.NewRational(1, 1))
+	if err := f.AllocBuffer(0); err != nil {
+		return nil, err
+	}
+	return f, f.Data().FromImage(img)
 }

@@ -16,8 +16,8 @@ type Rendition struct {
 	Name string
 	// Width and Height bound the picture, in pixels. With one of them 0 the
 	// other decides; Height alone bounds the shorter side, so that a portrait
-	// picture becomes 720 wide in "720p". A picture is never made larger: a
-	// rendition that is larger than the source is left out.
+	// picture becomes 720 wide in "720p". A picture is never made larger, but
+	// for Ladder.Steady: a rendition that is larger than the source is left out.
 	Width, Height int
 	// Fit says how a picture of another shape gets into Width and Height.
 	Fit Fit

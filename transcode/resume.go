@@ -12,6 +12,7 @@ import (
 type standing struct {
 	ID, Era, Maker uint32
 	Config         []byte
+	Width, Height  int // of the picture
 	Segment        uint64
 	DTS, PTS       int64 // newest and largest of what was sent
 	End            int64 // of what was sent: of a watermark its DTS
@@ -53,6 +54,7 @@ func (o *output) resume(r resume) {
 	for _, w := range o.video.workers {
 		if s, ok := r.of(r.Video*trackSpan + uint32(w.index) + 1); ok {
 			w.from, w.used = &s, true
+			w.size = size{s.Width, s.Height, s.Width, s.Height}
 		}
 	}
 	for _, a := range o.audio.outs {
@@ -160,6 +162,7 @@ func (s *sent) follow(p *sluice.Packet) {
 	}
 	s.track = p.Track
 	s.ID, s.Era, s.Maker, s.Config = t.ID, t.Era, t.Maker, t.Config
+	s.Width, s.Height = t.Width, t.Height
 	s.Segment, s.DTS = max(s.Segment, p.Segment), p.DTS
 	s.End = max(s.End, p.DTS)
 	if p.Data != nil {

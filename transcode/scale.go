@@ -130,7 +130,11 @@ func (v *video) openWorkers(ctx context.Context, p picture, colour *astiav.Frame
 			ref = colour.Clone()
 		}
 		w.patience, w.due = share, noPTS
-		t := task{start: &start{in: v.in, fps: fps, fixed: v.in.FrameDur > 0, base: base, size: w.size, held: v.held}, frame: ref}
+		s := &start{in: v.in, fps: fps, fixed: v.in.FrameDur > 0, base: base, size: w.size, held: v.held}
+		if v.o.ladder.Steady {
+			w.rate.keep(s)
+		}
+		t := task{start: s, frame: ref}
 		if err := w.put(ctx, t); err != nil {
 			return err
 		}
@@ -147,6 +151,7 @@ func (v *video) choose(width, height int) (active []*worker) {
 		s, fits := w.rendition.sizeFor(width, height)
 		same := s.w >= width&^1 && s.h >= height&^1
 		switch {
+		case w.used && v.o.ladder.Steady && w.size.w > 0: // as it was
 		case fits && (!v.pass || !same):
 			w.size = s
 		case w.used:

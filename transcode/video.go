@@ -83,10 +83,10 @@ func (v *video) passes(*sluice.Track) bool { return v.pass }
 func (l Ladder) maySource(t *sluice.Track) bool {
 	burnt, _ := l.Overlays.now()
 	switch {
-	case l.Source == PassNever || len(l.Renditions) == 0:
-		return false
 	case l.Source == PassAlways:
 		return true
+	case l.Source == PassNever || len(l.Renditions) == 0:
+		return false
 	case t.Codec != sluice.AVC1 || len(burnt) > 0:
 		return false
 	}

@@ -33,6 +33,20 @@ type start struct {
 	held  []sluice.Packet // to be passed on first
 }
 
+// steadyRate is the frame rate that a steady rendition's encoder is opened for.
+type steadyRate struct {
+	fps   float64
+	fixed bool
+}
+
+// keep notes the rate of the first start, and gives it to all that follow.
+func (r *steadyRate) keep(s *start) {
+	if r.fps == 0 {
+		r.fps, r.fixed = s.fps, s.fixed
+	}
+	s.fps, s.fixed = r.fps, r.fixed
+}
+
 // waitingFrames is how many scaled pictures may wait for an encoder; each has
 // the size of a picture.
 const waitingFrames = 2
@@ -50,6 +64,7 @@ type worker struct {
 	size     size
 	due      int64         // PTS of the next frame that keeps the frame rate
 	patience time.Duration // how late a frame may be and still be encoded
+	rate     steadyRate
 
 	// Of the worker's own.
 	start   start
@@ -126,11 +141,9 @@ func (w *worker) do(ctx context.Context, t task) error {
 
 // begin opens the encoder and says which track there is.
 func (w *worker) begin(ctx context.Context, t task) error {
-	w.close()
+	release(&w.enc)
 	w.start, w.stamps, w.last, w.track = *t.start, make(map[int64]stamp), noPTS, nil
-	if t.frame != nil {
-		w.colour = t.frame.Clone()
-	}
+	w.describeColour(t.frame)
 	if err := w.open(); err != nil {
 		return err
 	}
@@ -140,6 +153,20 @@ func (w *worker) begin(ctx context.Context, t task) error {
 		}
 	}
 	return nil
+}
+
+// describeColour keeps a frame to take the colours from.
+func (w *worker) describeColour(f *astiav.Frame) {
+	if w.colour != nil {
+		if w.o.ladder.Steady {
+			return
+		}
+		w.colour.Free()
+		w.colour = nil
+	}
+	if f != nil {
+		w.colour = f.Clone()
+	}
 }
 
 // open opens the first encoder that works and describes its track.

@@ -1,6 +1,6 @@
 // Command ugc is the platform, in one process or in several: creators go live
-// over RTMP, viewers watch in the browser, in HLS players and over RTMP, with
-// --ladder each in the rendition that their line can take.
+// over RTMP or SRT, viewers watch in the browser, in HLS players and over RTMP
+// or SRT, with --ladder each in the rendition that their line can take.
 //
 //	make run
 //

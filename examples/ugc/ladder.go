@@ -3,13 +3,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/ingest"
 	"github.com/sluice-live/sluice/m4s"
 	"github.com/sluice-live/sluice/transcode"
 )
@@ -52,9 +55,32 @@ func (p *platform) newLadder(c config) (func(name string) sluice.Transform, erro
 	monitor := new(transcode.Monitor)
 	p.ladders = monitor.Collector()
 	return func(name string) sluice.Transform {
-		l := transcode.Ladder{Name: name, Renditions: renditions, Overlays: overlays, HW: c.HW, Log: p.log, Monitor: monitor}
+		l := transcode.Ladder{Name: name, Renditions: renditions, Steady: true, Overlays: overlays, HW: c.HW, Log: p.log, Monitor: monitor}
 		return transcode.Isolated{Ladder: l, Nice: 5}
 	}, nil
+}
+
+// soundFor makes AAC and Opus of a stream's sound, for push targets that take
+// only one of them. The picture passes.
+func (p *platform) soundFor(name string) sluice.Transform {
+	l := transcode.Ladder{Name: name, Renditions: transcode.AudioOnly, Source: transcode.PassAlways, Log: p.log}
+	return transcode.Isolated{Ladder: l, Nice: 5}
+}
+
+// slateOfPicture makes a clip of a picture.
+func slateOfPicture(file string) (*ingest.Slate, error) {
+	picture, err := readPicture(file)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	src, err := transcode.Still{}.Clip(ctx, picture)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	defer src.Close()
+	return ingest.NewSlate(ctx, src)
 }
 
 // remoteLadder has another server make the ladders.

@@ -30,6 +30,7 @@ type platform struct {
 	sink      func(name string) sluice.Sink      // where streams go
 	ladders   prometheus.Collector               // nil where there are none
 	previews  *previews                          // nil where there are none
+	targets   *targets
 	m4s       *m4s.Handler
 	web       httpServers
 	site      net.Addr // of the HTTP port
@@ -53,12 +54,16 @@ func open(c config) (_ *platform, err error) {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	p := &platform{log: log}
+	p.targets = &targets{log: log, sound: p.soundFor}
 	defer func() {
 		if err != nil {
 			p.close()
 		}
 	}()
 	if p.lock, err = prepare(c.Data); err != nil {
+		return nil, err
+	}
+	if err := p.targets.addAll(c.Push); err != nil {
 		return nil, err
 	}
 	r, err := parseRoles(c.Roles, c.Ladder)
@@ -107,11 +112,25 @@ func (p *platform) assemble(r roles, c config) error {
 	if !r.ingest {
 		return nil
 	}
+	secure, err := c.TLS.config()
+	if err != nil {
+		return err
+	}
+	slate, err := loadSlate(c.Slate)
+	if err != nil {
+		return err
+	}
 	p.server = &ingest.Server{
 		RTMP:      c.RTMP,
+		RTMPS:     c.TLS.RTMPS,
+		TLS:       secure,
 		RTC:       c.RTC,
 		ICE:       ingest.ICE{Advertise: c.Advertise},
+		SRT:       c.SRT,
 		Positions: ingest.Dir(filepath.Join(c.Data, "positions")),
+		Grace:     c.Grace,
+		Second:    c.Second,
+		Slate:     slate,
 		Broadcast: func(ctx context.Context, b *ingest.Broadcast) error { return p.carry(ctx, b.Name, b) },
 		Log:       p.log,
 	}
@@ -126,7 +145,7 @@ func (p *platform) assemble(r roles, c config) error {
 
 // carry takes one stream, of an encoder or another server, to its viewers.
 func (p *platform) carry(ctx context.Context, name string, src sluice.Source) error {
-	pipeline := sluice.Pipeline{Source: src, Sinks: []sluice.Sink{p.sink(name)}}
+	pipeline := sluice.Pipeline{Source: src, Sinks: []sluice.Sink{p.sink(name), p.targets.sink(name)}}
 	if p.transform != nil {
 		pipeline.Transforms = []sluice.Transform{p.transform(name)}
 	}

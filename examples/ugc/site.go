@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/sluice-live/sluice/examples/ugc/web"
-	"github.com/sluice-live/sluice/origin"
 )
 
 // newSite returns everything under the HTTP port.
@@ -26,8 +25,10 @@ func newSite(p *platform) http.Handler {
 	if p.ladders != nil {
 		reg.MustRegister(p.ladders)
 	}
+	reg.MustRegister(p.targets.collector())
 	mux := http.NewServeMux()
 	mux.Handle("/m4s/{stream}", p.m4s)
+	p.targets.routes(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", ok)
 	mux.HandleFunc("GET /readyz", ok) // the ports are open before this is served
@@ -44,7 +45,7 @@ func newSite(p *platform) http.Handler {
 		mux.Handle("GET /live/{stream}/preview.jpg", p.previews)
 	}
 	mux.HandleFunc("GET /api/v1/live", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, channels(p.playback, p.publishURLs(r), p.previews != nil))
+		reply(w, p.channels(p.publishURLs(r)))
 	})
 	mux.Handle("/", web.Handler())
 	return mux
@@ -60,7 +61,12 @@ func (p *platform) publishURLs(r *http.Request) (at publish) {
 	if err != nil {
 		host = r.Host
 	}
-	at.RTMP = "rtmp://" + net.JoinHostPort(host, strconv.Itoa(port(p.server.RTMPAddr()))) + "/live"
+	if addr := p.server.RTMPAddr(); addr != nil {
+		at.RTMP = "rtmp://" + net.JoinHostPort(host, strconv.Itoa(port(addr))) + "/live"
+	}
+	if p.server.SRTAddr() != nil {
+		at.SRT = "srt://" + net.JoinHostPort(host, strconv.Itoa(p.srtPort())) + "?streamid=publish:"
+	}
 	if p.server.RTC != "" {
 		scheme := "http"
 		if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
@@ -85,16 +91,18 @@ type live struct {
 }
 
 type publish struct {
-	RTMP string `json:"rtmp"`
+	RTMP string `json:"rtmp,omitempty"`
+	SRT  string `json:"srt,omitempty"` // the key follows
 	WHIP string `json:"whip,omitempty"`
 }
 
 type channel struct {
-	Name    string    `json:"name"`
-	Since   time.Time `json:"since"`
-	Viewers int       `json:"viewers"`
-	Preview string    `json:"preview,omitempty"` // URL of its newest picture
-	Tracks  []track   `json:"tracks"`
+	Name    string      `json:"name"`
+	Since   time.Time   `json:"since"`
+	Viewers int         `json:"viewers"`
+	Preview string      `json:"preview,omitempty"` // URL of its newest picture
+	Tracks  []track     `json:"tracks"`
+	SRT     *srtFigures `json:"srt,omitempty"`
 }
 
 type track struct {
@@ -105,11 +113,12 @@ type track struct {
 	FrameRate float64 `json:"frameRate,omitempty"`
 }
 
-func channels(playback *origin.Server, at publish, previews bool) live {
-	l := live{Now: time.Now().UTC(), Streams: []channel{}, Publish: at, Open: true}
-	for _, s := range playback.Live() {
-		c := channel{Name: s.Name, Since: s.Since, Viewers: s.Viewers, Tracks: []track{}}
-		if previews {
+func (p *platform) channels(where publish) live {
+	l := live{Now: time.Now().UTC(), Streams: []channel{}, Publish: where, Open: true}
+	srt := p.srtPublishers()
+	for _, s := range p.playback.Live() {
+		c := channel{Name: s.Name, Since: s.Since, Viewers: s.Viewers, Tracks: []track{}, SRT: srt[s.Name]}
+		if p.previews != nil {
 			c.Preview = "/live/" + s.Name + "/preview.jpg"
 		}
 		for _, t := range s.Tracks {

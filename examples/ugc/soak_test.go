@@ -29,7 +29,7 @@ func TestSoak(t *testing.T) {
 	require.NoError(t, err)
 	require.FileExists(t, program, "make build makes it")
 	cmd := testmedia.Start(t.Context(), t, program, "--open", "--ladder", "--renditions", "240", "--http", "127.0.0.1:18080",
-		"--rtmp", "127.0.0.1:11935", "--rtc", "127.0.0.1:0", "--data", t.TempDir())
+		"--rtmp", "127.0.0.1:11935", "--srt", "", "--rtc", "127.0.0.1:0", "--data", t.TempDir())
 	clips := []string{
 		testmedia.Clip(t, testmedia.Spec{Width: 640, Height: 360, VideoKbps: 600, Audio: "aac", Seconds: 20}),
 		testmedia.Clip(t, testmedia.Spec{Width: 426, Height: 240, VideoKbps: 400, Audio: "aac", Seconds: 20, BFrames: 2}),

@@ -16,7 +16,7 @@ import (
 // options are the command line.
 type options struct {
 	Sluice  string   `default:"bin/ugc" help:"The platform's binary."`
-	Only    []string `enum:"fanout,packaging,files,parts,whip" default:"fanout,packaging,files,parts,whip" help:"Groups of figures."`
+	Only    []string `enum:"fanout,packaging,files,parts,srt,whip" default:"fanout,packaging,files,parts,srt,whip" help:"Groups of figures."`
 	Servers []string `enum:"sluice,nginx" default:"sluice,nginx" help:"Servers to measure."`
 	Rounds  int      `default:"3" help:"Rounds; medians are reported."`
 	Players int      `default:"500" help:"Players of the fan-out."`
@@ -40,6 +40,9 @@ func run(ctx context.Context) (err error) {
 	}
 	if len(os.Args) == 4 && os.Args[1] == "bare" {
 		return bareMain(os.Args[2], os.Args[3])
+	}
+	if len(os.Args) == 4 && os.Args[1] == "srtsink" {
+		return srtSinkMain(ctx, os.Args[2], os.Args[3])
 	}
 	var o options
 	kong.Parse(&o, kong.Description("Measures Sluice beside nginx."))
@@ -75,6 +78,7 @@ var groups = map[string]func(context.Context, options, results) error{
 	"packaging": benchPackaging,
 	"files":     benchFiles,
 	"parts":     benchParts,
+	"srt":       benchSRT,
 	"whip":      benchWHIP,
 }
 

@@ -16,6 +16,8 @@ const (
 	nginx    = "nginx"
 	netHTTP  = "net/http"
 	overRTMP = "the same over RTMP"
+
+	srtTransmit = "srt-live-transmit"
 )
 
 // metric is a row of the report.
@@ -42,6 +44,9 @@ var (
 	playlistCPU   = &metric{"… processor time per 1,000 requests", "s", "", nginx}
 	partMedian    = &metric{"LL-HLS: from a part's last frame sent to the part fetched, median", "ms", "", nginx}
 	partP99       = &metric{"… 99th percentile", "ms", "below 5", nginx}
+	srtCPU        = &metric{"30 SRT publishers of 2 Mbit/s, received and thrown away: processor time per stream-second", "ms", "", srtTransmit}
+	srtPackaged   = &metric{"… demultiplexed and packaged as LL-HLS", "ms", "", srtTransmit}
+	srtIdleCPU    = &metric{"SRT connection in which nothing happens: share of a core", "%", "below 0.1", srtTransmit}
 	partLast      = &metric{"… a segment's last part, which only the next key frame completes, median", "ms", "one frame more", nginx}
 )
 
@@ -57,6 +62,7 @@ var (
 var metrics = []*metric{
 	fanoutCPU, fanoutWhole, delayMedian, delayBare, delayP99, fewMedian, fewP99, joinMedian, joinWorst,
 	packagingCPU, packagingPeak, segmentRate, segmentCPU, partRate, partCPU, playlistRate, playlistBare, playlistCPU, partMedian, partP99, partLast,
+	srtCPU, srtPackaged, srtIdleCPU,
 	whipCPU, whipLost, whipFirst, whipPart, whipRTMP, whipWorst,
 }
 

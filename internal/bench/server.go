@@ -36,7 +36,7 @@ func launchSluice(binary string) launcher {
 		if err != nil {
 			return nil, err
 		}
-		return s, s.start(ctx, binary, "--open", "--http", s.http, "--rtmp", s.rtmp, "--rtc", "127.0.0.1:0", "--data", filepath.Join(s.dir, "data"))
+		return s, s.start(ctx, binary, "--open", "--http", s.http, "--rtmp", s.rtmp, "--srt", "", "--rtc", "127.0.0.1:0", "--data", filepath.Join(s.dir, "data"))
 	}
 }
 

@@ -15,6 +15,19 @@ const (
 	obuFrame       = 6
 )
 
+// AV1Record returns the track that an AV1CodecConfigurationRecord (AV1 Codec
+// ISO Media File Format Binding, 2.3; "av1C") describes: its sequence header
+// counts.
+func AV1Record(av1C []byte) (*sluice.Track, error) {
+	if len(av1C) < 4 || av1C[0] != 0x81 {
+		return nil, fmt.Errorf("codec: not an AV1 configuration record: %w", ErrInvalid)
+	}
+	return AV1(av1C[4:])
+}
+
+// AV1Config returns the AV1CodecConfigurationRecord of a track.
+func AV1Config(t *sluice.Track) ([]byte, error) { return configOf(t, "av1C") }
+
 // AV1 returns the track that a sequence header describes, given as an OBU with
 // or without its size field, alone or first among others. Samples are temporal
 // units without the delimiter (AV1 Codec ISO Media File Format Binding, 2.4).
@@ -109,24 +122,33 @@ func AV1HasKey(unit []byte) bool {
 // the sequence.
 func av1Units(b []byte) (units [][]byte, err error) {
 	for len(b) > 0 {
-		head := 1 + int(b[0]>>2&1)
-		if len(b) < head {
-			return nil, errShort
+		_, body, rest, err := nextOBU(b)
+		if err != nil {
+			return nil, err
 		}
-		body, rest := b[head:], []byte(nil)
-		if b[0]&2 != 0 {
-			var size av1.LEB128
-			n, err := size.Unmarshal(body)
-			if err != nil || uint64(size) > uint64(len(body)-n) {
-				return nil, errShort
-			}
-			body, rest = body[n:n+int(size)], body[n+int(size):]
-		}
-		u := append([]byte{b[0] &^ 2}, b[1:head]...)
+		u := append([]byte{b[0] &^ 2}, b[1:1+int(b[0]>>2&1)]...)
 		units = append(units, append(u, body...))
 		b = rest
 	}
 	return units, nil
+}
+
+// nextOBU splits the first OBU off b, which is not empty.
+func nextOBU(b []byte) (typ byte, body, rest []byte, err error) {
+	head := 1 + int(b[0]>>2&1)
+	if len(b) < head {
+		return 0, nil, nil, errShort
+	}
+	typ, body = b[0]>>3&15, b[head:]
+	if b[0]&2 != 0 {
+		var size av1.LEB128
+		n, err := size.Unmarshal(body)
+		if err != nil || uint64(size) > uint64(len(body)-n) {
+			return 0, nil, nil, errShort
+		}
+		body, rest = body[n:n+int(size)], body[n+int(size):]
+	}
+	return typ, body, rest, nil
 }
 
 // appendOBU appends an OBU that has no size field, with one.

@@ -3,6 +3,8 @@ package codec
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/sluice-live/sluice"
 )
 
 var (
@@ -45,6 +47,15 @@ func child(entry []byte, skip int, name string) ([]byte, error) {
 		b = b[size:]
 	}
 	return nil, fmt.Errorf("sample entry has no %s: %w", name, ErrInvalid)
+}
+
+// configOf returns the body of a video track's configuration box.
+func configOf(t *sluice.Track, name string) ([]byte, error) {
+	b, err := child(t.Config, visualEntry, name)
+	if err != nil {
+		return nil, fmt.Errorf("codec: %s of track %d: %w", name, t.ID, err)
+	}
+	return b, nil
 }
 
 // visual appends the fixed part of a VisualSampleEntry.

@@ -47,13 +47,7 @@ func AVC(avcC []byte) (*sluice.Track, error) {
 }
 
 // AVCConfig returns the AVCDecoderConfigurationRecord of a track.
-func AVCConfig(t *sluice.Track) ([]byte, error) {
-	b, err := child(t.Config, visualEntry, "avcC")
-	if err != nil {
-		return nil, fmt.Errorf("codec: avcC of track %d: %w", t.ID, err)
-	}
-	return b, nil
-}
+func AVCConfig(t *sluice.Track) ([]byte, error) { return configOf(t, "avcC") }
 
 // AVCParameterSets returns the SPS and PPS NAL units of an
 // AVCDecoderConfigurationRecord, as slices of it.

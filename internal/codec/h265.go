@@ -19,13 +19,19 @@ const (
 	hevcPPS = 34
 )
 
+// hevcLengths is where a record says how many bytes NAL unit lengths have, less 1.
+const hevcLengths = 21
+
 // HEVC returns the track that an HEVCDecoderConfigurationRecord (ISO/IEC
-// 14496-15, 8.3.3; "hvcC") describes. Samples have four-byte lengths.
+// 14496-15, 8.3.3; "hvcC") describes. The record in the track says four-byte
+// lengths; samples of a source with others go through [AVCNormalize].
 func HEVC(hvcC []byte) (*sluice.Track, error) {
 	sets, err := hevcSets(hvcC)
 	if err != nil {
 		return nil, fmt.Errorf("codec: hvcC: %w", err)
 	}
+	hvcC = slices.Clone(hvcC)
+	hvcC[hevcLengths] |= 3
 	s, err := hevcSequence(sets)
 	if err != nil {
 		return nil, fmt.Errorf("codec: hvcC: %w", err)
@@ -43,6 +49,18 @@ func HEVC(hvcC []byte) (*sluice.Track, error) {
 	}
 	_, t.FrameDur, err = hevcTiming(t.Config)
 	return t, err
+}
+
+// HEVCConfig returns the HEVCDecoderConfigurationRecord of a track.
+func HEVCConfig(t *sluice.Track) ([]byte, error) { return configOf(t, "hvcC") }
+
+// HEVCLengthSize returns how many bytes the NAL unit lengths of the samples
+// have: 1, 2 or 4.
+func HEVCLengthSize(hvcC []byte) (int, error) {
+	if _, err := hevcSets(hvcC); err != nil {
+		return 0, fmt.Errorf("codec: hvcC: %w", err)
+	}
+	return int(hvcC[hevcLengths]&3) + 1, nil
 }
 
 // HEVCRecord builds an HEVCDecoderConfigurationRecord from parameter sets.
@@ -96,8 +114,8 @@ func hevcSets(b []byte) (sets [][]byte, err error) {
 	if len(b) < 23 || b[0] != 1 {
 		return nil, fmt.Errorf("not an HEVC decoder configuration record: %w", ErrInvalid)
 	}
-	if b[21]&3 != 3 {
-		return nil, fmt.Errorf("NAL unit lengths of %d bytes: %w", b[21]&3+1, ErrUnsupported)
+	if b[hevcLengths]&3 == 2 {
+		return nil, fmt.Errorf("NAL unit lengths of 3 bytes: %w", ErrInvalid)
 	}
 	arrays, b := int(b[22]), b[23:]
 	for range arrays {

@@ -30,23 +30,50 @@ func Opus(h OpusHead) (*sluice.Track, error) {
 	if h.Channels < 1 || h.Channels > 2 {
 		return nil, fmt.Errorf("codec: Opus of %d channels: %w", h.Channels, ErrUnsupported)
 	}
-	entry := box(nil, "Opus", func(b []byte) []byte {
-		b = audio(b, h.Channels, opusRate)
-		return box(b, "dOps", func(b []byte) []byte {
-			b = append(b, 0, byte(h.Channels))
-			b = be.AppendUint16(b, h.PreSkip)
-			b = be.AppendUint32(b, h.InputRate)
-			return append(b, 0, 0, 0) // gain, mapping family
-		})
-	})
+	b := []byte{0, byte(h.Channels)}
+	b = be.AppendUint16(b, h.PreSkip)
+	b = be.AppendUint32(b, h.InputRate)
+	return opusTrack(append(b, 0, 0, 0)), nil // gain, mapping family
+}
+
+// OpusRecord returns the track that an identification header (RFC 7845, 5.1)
+// describes, of any channel mapping. An empty one stands for stereo.
+func OpusRecord(head []byte) (*sluice.Track, error) {
+	if len(head) == 0 {
+		return Opus(OpusHead{Channels: 2})
+	}
+	if len(head) < 19 || string(head[:8]) != opusHead || head[8]>>4 != 0 {
+		return nil, fmt.Errorf("codec: not an OpusHead: %w", ErrInvalid)
+	}
+	le := binary.LittleEndian
+	b := []byte{0, head[9]}
+	b = be.AppendUint16(b, le.Uint16(head[10:]))
+	b = be.AppendUint32(b, le.Uint32(head[12:]))
+	b = be.AppendUint16(b, le.Uint16(head[16:]))
+	b = append(b, head[18])
+	if head[18] != 0 {
+		b = append(b, head[19:min(len(head), 21+int(head[9]))]...)
+	}
+	t := opusTrack(b)
+	if _, err := opusHeader(t.Config); err != nil {
+		return nil, fmt.Errorf("codec: OpusHead: %w", err)
+	}
+	return t, nil
+}
+
+func opusTrack(dOps []byte) *sluice.Track {
+	channels := int(dOps[1])
 	return &sluice.Track{
-		Kind:       sluice.Audio,
-		Codec:      sluice.Opus,
-		Timescale:  opusRate,
-		Config:     entry,
+		Kind:      sluice.Audio,
+		Codec:     sluice.Opus,
+		Timescale: opusRate,
+		Config: box(nil, "Opus", func(b []byte) []byte {
+			b = audio(b, channels, opusRate)
+			return box(b, "dOps", func(b []byte) []byte { return append(b, dOps...) })
+		}),
 		SampleRate: opusRate,
-		Channels:   h.Channels,
-	}, nil
+		Channels:   channels,
+	}
 }
 
 // OpusConfig returns the identification header of a track (RFC 7845, 5.1), of

@@ -37,7 +37,7 @@ func start(t *testing.T, flags ...string) *server {
 	program, err := filepath.Abs("../../bin/ugc")
 	require.NoError(t, err)
 	require.FileExists(t, program, "make build makes it")
-	cmd := exec.Command(program, append([]string{"--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--rtc", "127.0.0.1:0", "--data", t.TempDir(), "--open"}, flags...)...)
+	cmd := exec.Command(program, append([]string{"--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--srt", "127.0.0.1:0", "--rtc", "127.0.0.1:0", "--data", t.TempDir(), "--open"}, flags...)...)
 	log := &output{}
 	cmd.Stderr = log
 	stdout, err := cmd.StdoutPipe()
@@ -84,7 +84,7 @@ func (s *server) live(t *testing.T, name string) {
 		if _, err := bufio.NewReader(resp.Body).WriteTo(&b); err != nil {
 			return false
 		}
-		return strings.Contains(b.String(), "mp4a") && strings.Contains(b.String(), "avc1")
+		return strings.Contains(b.String(), "mp4a") && strings.Contains(b.String(), "RESOLUTION=")
 	}, time.Minute, 200*time.Millisecond, "stream %s is live, with picture and sound", name)
 }
 

@@ -2,18 +2,19 @@ package rtmp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/internal/rtmp/amf"
-	"github.com/sluice-live/sluice/internal/rtmp/chunk"
 	"github.com/sluice-live/sluice/internal/rtmp/handshake"
 )
 
@@ -21,6 +22,7 @@ import (
 type StatusError struct {
 	Code        string // "NetStream.Publish.BadName", …
 	Description string
+	Redirect    string // URL that the server sends its clients to, if it does
 }
 
 // Error implements error.
@@ -40,25 +42,81 @@ type Client struct {
 	tx        float64
 
 	// When publishing.
-	stream uint32
 	mux    mux
 	done   chan struct{} // closed when the reading goroutine has ended
 	mu     sync.Mutex
-	gone   error // why the peer left
+	fanned bool  // a Fanout writes
+	gone   error // why the peer left, or that it need not be told of the end
 	closed bool
 }
 
-// Dial connects to the server of an rtmp:// URL, whose path is the application
-// and, behind its last slash, the stream's name. It is bounded by ctx and
-// cfg.HandshakeTimeout.
+// defaultPorts has the port of each scheme.
+var defaultPorts = map[string]string{"rtmp": "1935", "rtmps": "443"}
+
+// clientTLS returns the configuration for a connection to host.
+func (c Config) clientTLS(host string) *tls.Config {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.TLS != nil {
+		cfg = c.TLS.Clone()
+	}
+	setDefault(&cfg.ServerName, host)
+	return cfg
+}
+
+// maxRedirects bounds how many servers are asked one after the other.
+const maxRedirects = 5
+
+// Dial connects to the server of an rtmp:// or rtmps:// URL, whose path is the
+// application and, behind its last slash, the stream's name, and to where that server
+// redirects. It is bounded by ctx and, for each server, cfg.HandshakeTimeout.
 func Dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
+	for range maxRedirects {
+		c, err := dial(ctx, rawURL, cfg)
+		var status *StatusError
+		if !errors.As(err, &status) || status.Redirect == "" {
+			return c, err
+		}
+		if rawURL, err = redirected(rawURL, status.Redirect); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("rtmp: dial: more than %d redirects", maxRedirects)
+}
+
+// redirected returns where a server leads that was dialled with URL from. It
+// names the application, the name stays; some append the name.
+func redirected(from, to string) (string, error) {
+	f, err := url.Parse(from)
+	if err != nil {
+		return "", errors.New("rtmp: dial: want rtmp://host[:port]/app/name")
+	}
+	t, err := url.Parse(to)
+	if err != nil || t.Scheme != "rtmp" && t.Scheme != "rtmps" || t.Host == "" {
+		return "", errors.New("rtmp: dial: server redirects to what is no RTMP URL")
+	}
+	if f.Scheme == "rtmps" && t.Scheme == "rtmp" {
+		return "", errors.New("rtmp: dial: server redirects from rtmps to rtmp, which would tell the key to everybody")
+	}
+	_, name := splitPath(f)
+	key, query, _ := strings.Cut(name, "?")
+	if !strings.HasSuffix(t.EscapedPath(), "/"+key) {
+		t = t.JoinPath(key)
+	}
+	if t.RawQuery == "" {
+		t.RawQuery = query
+	}
+	return t.String(), nil
+}
+
+// dial connects to one server.
+func dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
 	u, err := url.Parse(rawURL)
-	if err != nil || u.Scheme != "rtmp" || u.Host == "" {
-		return nil, errors.New("rtmp: dial: want rtmp://host[:port]/app/name") // the URL holds a key
+	if err != nil || u.Host == "" || defaultPorts[u.Scheme] == "" {
+		return nil, errors.New("rtmp: dial: want rtmp://host[:port]/app/name, or rtmps") // the URL holds a key
 	}
 	host := u.Host
 	if u.Port() == "" {
-		host = net.JoinHostPort(u.Hostname(), "1935")
+		host = net.JoinHostPort(u.Hostname(), defaultPorts[u.Scheme])
 	}
 	cfg = cfg.withDefaults()
 	ctx, cancel := context.WithTimeout(ctx, cfg.HandshakeTimeout)
@@ -67,9 +125,13 @@ func Dial(ctx context.Context, rawURL string, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rtmp: dial %s: %w", host, err)
 	}
+	watch(nc, cfg.WriteTimeout)
+	if u.Scheme == "rtmps" {
+		nc = tls.Client(nc, cfg.clientTLS(u.Hostname()))
+	}
 	c := &Client{conn: newConn(nc, cfg)}
 	c.app, c.name = splitPath(u)
-	c.tcURL = "rtmp://" + u.Host + "/" + c.app
+	c.tcURL = u.Scheme + "://" + u.Host + "/" + c.app
 	if err := c.bounded(ctx, c.connect); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("rtmp: dial %s: %w", host, err)
@@ -108,16 +170,20 @@ func (c *Client) connect() error {
 		return err
 	}
 	c.letIn()
-	err := c.write(append(hello()[2:], call("connect", c.nextTx(), amf.Object{
+	err := c.write(append(hello()[2:], call("connect", c.nextTx(), append(amf.Object{
 		{Name: "app", Value: c.app},
 		{Name: "type", Value: "nonprivate"},
 		{Name: "flashVer", Value: "FMLE/3.0 (compatible; Sluice)"},
 		{Name: "tcUrl", Value: c.tcURL},
-	}))...)
+	}, ourCaps()...)))...)
 	if err != nil {
 		return err
 	}
-	_, err = c.await(c.tx)
+	res, err := c.await(c.tx)
+	for _, a := range res.args {
+		c.caps.read(amf.Members(a))
+	}
+	c.mux.many = c.cfg.Multitrack && c.caps.ex&capMultitrack != 0
 	return err
 }
 
@@ -132,9 +198,8 @@ func (c *Client) await(tx float64) (command, error) {
 		if cmd.tx != tx || cmd.name != "_result" && cmd.name != "_error" {
 			return false, nil
 		}
-		code, description := cmd.status()
 		if cmd.name == "_error" {
-			return true, &StatusError{code, description}
+			return true, cmd.refused()
 		}
 		return true, nil
 	})
@@ -178,7 +243,7 @@ func (c *Client) start(cmd string, yes string, args ...any) (uint32, error) {
 		return 0, err
 	}
 	_, err = c.awaitFunc(func(cmd command) (bool, error) {
-		code, description := cmd.status()
+		code, _ := cmd.status()
 		if cmd.name != "onStatus" || code == "" {
 			return false, nil
 		}
@@ -187,7 +252,7 @@ func (c *Client) start(cmd string, yes string, args ...any) (uint32, error) {
 		}
 		for _, a := range cmd.args {
 			if amf.Members(a).String("level") == "error" {
-				return true, &StatusError{code, description}
+				return true, cmd.refused()
 			}
 		}
 		return false, nil
@@ -206,7 +271,7 @@ func (c *Client) Publish(ctx context.Context, began time.Time) error {
 			return err
 		}
 		stream, err := c.start("publish", "NetStream.Publish.Start", "live")
-		c.stream = stream
+		c.mux.stream, c.mux.publish = stream, true
 		return err
 	})
 	if err != nil {
@@ -224,40 +289,40 @@ func (c *Client) Publish(ctx context.Context, began time.Time) error {
 func (c *Client) listen() {
 	defer close(c.done)
 	_, err := c.awaitFunc(func(cmd command) (bool, error) {
-		if code, description := cmd.status(); strings.HasPrefix(code, "NetStream.Publish.") || strings.HasPrefix(code, "NetConnection.") {
-			return true, &StatusError{code, description}
+		if code, _ := cmd.status(); strings.HasPrefix(code, "NetStream.Publish.") || strings.HasPrefix(code, "NetConnection.") {
+			return true, cmd.refused()
 		}
 		return false, nil
 	})
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.gone = peerGone(err)
-	c.mu.Unlock()
-	_ = c.nc.SetWriteDeadline(time.Unix(1, 0)) // a write under way has no one to go to
+	if !c.fanned {
+		_ = c.nc.SetWriteDeadline(time.Unix(1, 0)) // a write under way has no one to go to
+	}
 }
 
 // Describe sends onMetaData of the tracks. WritePacket does it by itself for
 // tracks that it comes to know; telling of all at once spares players a guess.
 func (c *Client) Describe(ctx context.Context, tracks []*sluice.Track) error {
-	for _, t := range tracks {
+	for _, t := range everyonesFirst(tracks) {
 		c.mux.add(t)
 	}
 	if len(c.mux.tracks) == 0 {
 		return fmt.Errorf("rtmp: publish: %w: no track can be carried", ErrCodec)
 	}
-	m := metadata(c.mux.tracks)
-	m.Data = amf.Append(nil, "@setDataFrame")
-	m.Data = append(m.Data, metadata(c.mux.tracks).Data...)
-	out := [][]byte{chunk.Append(nil, m, outSize)}
-	for _, t := range c.mux.tracks {
-		msg, ok, err := config(t, 0)
-		if err != nil {
-			return err
-		}
-		if ok {
-			out = append(out, chunk.Append(nil, msg, outSize))
-		}
+	return c.describe(ctx, 0)
+}
+
+func (c *Client) describe(ctx context.Context, at uint32) error {
+	if err := c.caps.check(c.mux.tracks); err != nil {
+		return fmt.Errorf("rtmp: publish to %s: %w", remote(c.nc), err)
 	}
-	return c.send(ctx, out)
+	b, err := c.mux.setup().messages(at)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, [][]byte{b})
 }
 
 // WritePacket sends a packet; packets of tracks that RTMP does not carry are
@@ -265,13 +330,15 @@ func (c *Client) Describe(ctx context.Context, tracks []*sluice.Track) error {
 // refuses. One goroutine at a time may call it.
 func (c *Client) WritePacket(ctx context.Context, p sluice.Packet) error {
 	if c.mux.add(p.Track) {
-		if err := c.Describe(ctx, nil); err != nil {
+		at, _ := c.mux.stamp(p)
+		if err := c.describe(ctx, at); err != nil {
 			return err
 		}
 	}
 	if p.Data == nil || !c.mux.carries(p.Track) {
 		return nil
 	}
+	c.blocks.Add(1)
 	return c.send(ctx, c.mux.cut(p))
 }
 
@@ -288,8 +355,7 @@ func (c *Client) send(ctx context.Context, bufs [][]byte) error {
 	gone := c.gone
 	c.mu.Unlock()
 	if gone == nil {
-		b := net.Buffers(bufs)
-		n, err := b.WriteTo(c.nc)
+		n, err := c.writeAll(bufs)
 		c.sent.Add(uint64(n))
 		if err == nil {
 			return nil
@@ -306,6 +372,17 @@ func (c *Client) send(ctx context.Context, bufs [][]byte) error {
 		return ctx.Err()
 	}
 	return fmt.Errorf("rtmp: publish to %s: %w", remote(c.nc), peerGone(gone))
+}
+
+// writeAll writes slices as one: with one system call if the connection is a
+// socket, else in one piece, so that TLS makes no record of each.
+func (c *Client) writeAll(bufs [][]byte) (int64, error) {
+	if _, ok := c.nc.(*net.TCPConn); ok {
+		b := net.Buffers(bufs)
+		return b.WriteTo(c.nc)
+	}
+	n, err := c.nc.Write(slices.Concat(bufs...))
+	return int64(n), err
 }
 
 // Play asks for the stream and returns it as a Source that owns the
@@ -329,9 +406,7 @@ func (c *Client) Play(ctx context.Context) (*Publisher, error) {
 
 // farewell ends the publication. A server that takes nothing is not waited for.
 func (c *Client) farewell() {
-	b := appendAll(nil, []chunk.Message{
-		call("FCUnpublish", 0, nil, c.name), call("deleteStream", 0, nil, float64(c.stream)),
-	})
+	b := coded(call("FCUnpublish", 0, nil, c.name), call("deleteStream", 0, nil, float64(c.mux.stream)))
 	_ = c.nc.SetWriteDeadline(time.Now().Add(time.Second)) // for a write under way as well
 	c.wmu.Lock()
 	defer c.wmu.Unlock()

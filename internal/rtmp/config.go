@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -35,6 +36,12 @@ type Config struct {
 	// in: 16 MiB if 0, the most that RTMP can say. A key frame of 8K video at
 	// 100 Mbit/s has about 4 MB.
 	MaxMessage int
+	// TLS is for rtmps URLs; nil verifies the server against the system's roots.
+	TLS *tls.Config
+	// Multitrack makes a client that publishes send all tracks, those after the
+	// first of each kind as Enhanced RTMP's further tracks, to servers that say
+	// they take them. It has to be known before Publish.
+	Multitrack bool
 	// Digests makes a client ask for the handshake with digests.
 	Digests bool
 	// Log takes what is odd but not an error; nil discards it.

@@ -52,6 +52,9 @@ type conn struct {
 	out  func([]byte) error // writes or queues whole messages; under wmu
 	deaf bool               // the peer took no reply
 	sent atomic.Uint64
+	caps caps // the peer's
+	// Of a player's or a target's packets.
+	blocks, missed atomic.Uint64
 
 	closeOnce sync.Once
 	closeErr  error
@@ -232,12 +235,12 @@ func hello() []chunk.Message {
 func (c *conn) write(ms ...chunk.Message) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	return c.out(appendAll(nil, ms))
+	return c.out(coded(ms...))
 }
 
-// appendAll appends messages. Until the peer knows of our chunk size it is
-// 128: Set Chunk Size itself tells it.
-func appendAll(b []byte, ms []chunk.Message) []byte {
+// coded returns messages as they are sent. Until the peer knows of our chunk
+// size it is 128: Set Chunk Size itself tells it.
+func coded(ms ...chunk.Message) (b []byte) {
 	for _, m := range ms {
 		b = chunk.Append(b, m, outSize)
 	}
@@ -282,6 +285,19 @@ func (c command) status() (code, description string) {
 		}
 	}
 	return "", ""
+}
+
+// refused makes an error of a command that says no. Redirects are as Flash
+// Media Server says them: ex, with code 302 and the URL.
+func (c command) refused() *StatusError {
+	err := &StatusError{}
+	err.Code, err.Description = c.status()
+	for _, a := range c.args {
+		if ex := amf.Members(amf.Members(a).Get("ex")); ex.Number("code") == 302 {
+			err.Redirect = ex.String("redirect")
+		}
+	}
+	return err
 }
 
 // parseCommand parses a message of type 20, or of type 17 in which an AMF3

@@ -13,9 +13,30 @@
 // the 32-bit RTMP time stamp as it came, 0 to 2^32-1. Unwrapping it and putting
 // it on UTC is the business of the timeline in package ingest.
 //
-// A [Fanout] plays a stream to any number of players: a packet's chunks are cut
+// A [Fanout] plays a stream to any number of players, or publishes it to any
+// number of servers: a packet's chunks are cut
 // once, kept from the newest key frame on, and written by a few goroutines with
 // vectored writes. See fanout.go.
+//
+// # Enhanced RTMP
+//
+// Versions 1 and 2 (veovera.org), both ways. Coming in: HEVC, AV1, VP9, VP8,
+// Opus, AC-3, and H.264, AAC and MP3 in their extended form; tracks of a kind
+// beside each other in every layout. Their IDs last: trackId n is 2n+1 for video
+// and 2n+2 for sound, so that a stream without several has 1 and 2. The offset
+// of a time stamp in nanoseconds, colour information and the layout of channels
+// are skipped; a stream configured as in MPEG-2 TS is refused, and so is a codec
+// that is not carried, by name.
+//
+// Going out, a player has one track of each kind: the largest picture of those
+// in H.264, which every player takes, or else the largest. A player that lists
+// codecs when it connects (fourCcList, videoFourCcInfoMap, audioFourCcInfoMap),
+// and not the stream's, is told NetStream.Play.Failed, at the start or when the
+// stream changes. One that lists nothing is sent whatever there is (MediaMTX
+// leaves such tracks out): FFmpeg, mpv and VLC play HEVC and AV1 without a
+// word of it. A [Client] goes by what the server lists in the same way, and sends all
+// tracks if Config.Multitrack asks for it and the server's capsEx says that it
+// takes them.
 //
 // # What is ours and what is not
 //
@@ -32,12 +53,17 @@
 // # Adding a codec
 //
 // One entry in the table in codecs.go: its FourCC for Enhanced RTMP, its legacy
-// ID if it has one, and the functions that make a track of its configuration
-// and back. Nothing else switches on a codec.
+// ID if it has one, the functions that make a track of its configuration or of
+// its frames and back, and the one that tells its key frames. Nothing else
+// switches on a codec.
 //
 // # Caveats
 //
-// One message stream a connection; one video and one audio track. RTMPE is
-// refused, RTMPS is a tls.Conn given to [Accept]. To have the vectored writes a
-// player's connection must be the bare *net.TCPConn.
+// One message stream a connection. RTMPE is refused, RTMPS is a tls.Conn given
+// to [Accept]. To have the vectored writes a player's connection must be the bare
+// *net.TCPConn; over TLS each player has a goroutine.
+//
+// A CRA picture of H.265 is held until the next one tells whether pictures lead
+// it, which makes it no key frame: one frame's delay. A stream with none but
+// such has one key frame, its first.
 package rtmp

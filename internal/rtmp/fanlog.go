@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sluice-live/sluice"
-	"github.com/sluice-live/sluice/internal/rtmp/chunk"
 )
 
 // block is one packet cut into chunks, shared by all players.
@@ -17,31 +16,7 @@ type block struct {
 	at    time.Time
 	time  uint32 // RTMP time stamp
 	start *setup // if not nil a player may begin here, and needs this before
-}
-
-// setup is what a decoder has to be told before it begins.
-type setup struct {
-	tracks []*sluice.Track
-}
-
-// messages returns onMetaData and the configurations, with time stamp at.
-func (s *setup) messages(at uint32) ([]byte, error) {
-	if len(s.tracks) == 0 {
-		return nil, nil
-	}
-	m := metadata(s.tracks)
-	m.Time = at
-	b := chunk.Append(nil, m, outSize)
-	for _, t := range s.tracks {
-		m, ok, err := config(t, at)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			b = chunk.Append(b, m, outSize)
-		}
-	}
-	return b, nil
+	news  *setup // if not nil, what the block tells of
 }
 
 // view is the state of a fanLog at one moment; its blocks do not change.
@@ -129,13 +104,13 @@ func (p *pump) packet(in sluice.Packet) error {
 	}
 	now := time.Now()
 	if p.mux.add(in.Track) {
-		p.setup = &setup{p.mux.tracks}
+		p.setup = p.mux.setup()
 		at, _ := p.mux.stamp(in)
 		b, err := p.setup.messages(at)
 		if err != nil {
 			return fmt.Errorf("rtmp: fan-out: %w", err)
 		}
-		p.log.append(&block{bufs: [][]byte{b}, at: now, time: at})
+		p.log.append(&block{bufs: [][]byte{b}, at: now, time: at, news: p.setup})
 	}
 	if in.Data == nil || !p.mux.carries(in.Track) {
 		return nil

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sluice-live/sluice"
-	"github.com/sluice-live/sluice/internal/rtmp/chunk"
 )
 
 // How a packet goes to many players:
@@ -71,7 +70,9 @@ type FanoutStats struct {
 // lasts as long as there are players.
 type Fanout struct {
 	began     func() time.Time
+	tracks    func() []*sluice.Track
 	subscribe func() sluice.Source
+	mux       mux // to begin with
 	cfg       FanoutConfig
 
 	mu  sync.Mutex
@@ -85,7 +86,9 @@ type Fanout struct {
 func NewFanout(src *sluice.Stream, cfg FanoutConfig) *Fanout {
 	return &Fanout{
 		began:     src.Began,
+		tracks:    src.Tracks,
 		subscribe: func() sluice.Source { return src.Subscribe(sluice.Subscription{}) },
+		mux:       mux{stream: mediaStream},
 		cfg:       cfg.withDefaults(),
 	}
 }
@@ -134,11 +137,11 @@ func (r *run) stop() {
 }
 
 func (r *run) pump(ctx context.Context) {
-	p := pump{log: &r.log, began: r.f.began}
-	for _, t := range largestFirst(r.src.Tracks()) {
+	p := pump{log: &r.log, began: r.f.began, mux: r.f.mux}
+	for _, t := range preferred(r.src.Tracks()) {
 		p.mux.add(t)
 	}
-	p.setup = &setup{p.mux.tracks}
+	p.setup = p.mux.setup()
 	for {
 		in, err := r.src.ReadPacket(ctx)
 		if err == nil {
@@ -170,10 +173,7 @@ func (r *run) end(ctx context.Context, err error) {
 	if n := len(v.blocks); n > 0 {
 		at = v.blocks[n-1].time
 	}
-	notify := onStatus(mediaStream, "status", "NetStream.Play.UnpublishNotify", "stream has ended")
-	notify.Time = at
-	bye := appendAll(nil, []chunk.Message{notify, userControl(eventStreamEOF, mediaStream)})
-	r.log.append(&block{bufs: [][]byte{bye}, at: time.Now(), time: at})
+	r.log.append(&block{bufs: [][]byte{r.f.mux.goodBye(at)}, at: time.Now(), time: at})
 	r.log.end(err)
 	r.wake()
 	drain := time.NewTimer(r.f.cfg.Drain)
@@ -189,6 +189,16 @@ func (r *run) end(ctx context.Context, err error) {
 	}
 }
 
+// goodBye returns what is said behind the last packet.
+func (m *mux) goodBye(at uint32) []byte {
+	if m.publish {
+		return coded(call("deleteStream", 0, nil, float64(m.stream)))
+	}
+	notify := onStatus(m.stream, "status", "NetStream.Play.UnpublishNotify", "stream has ended")
+	notify.Time = at
+	return coded(notify, userControl(eventStreamEOF, m.stream))
+}
+
 func (r *run) wake() {
 	for _, s := range r.shards {
 		s.signal()
@@ -198,8 +208,14 @@ func (r *run) wake() {
 // Serve answers the play command and plays until the player leaves (nil), the
 // stream ends (nil, or the stream's error), the player takes no bytes
 // (ErrSlow), or ctx ends. It closes the connection.
+//
+// A player that lists the codecs it takes, and not the stream's, is refused.
 func (f *Fanout) Serve(ctx context.Context, c *ServerConn) error {
 	defer func() { _ = c.Close() }() // it may have gone first
+	if err := c.caps.check(chosen(f.tracks())); err != nil {
+		err = fmt.Errorf("rtmp: play to %s: %w", remote(c.nc), err)
+		return errors.Join(err, c.Reject(err))
+	}
 	err := c.write(
 		userControl(eventStreamBegin, mediaStream),
 		onStatus(c.stream, "status", "NetStream.Play.Reset", "playing "+c.req.Name),
@@ -210,7 +226,7 @@ func (f *Fanout) Serve(ctx context.Context, c *ServerConn) error {
 	}
 	own, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := f.join(own, cancel, c)
+	p := f.join(own, cancel, c.conn)
 	err = c.within(own, c.readPlayer)
 	if cause := context.Cause(own); cause != nil {
 		err = cause
@@ -224,6 +240,8 @@ func (f *Fanout) Serve(ctx context.Context, c *ServerConn) error {
 		if err == errEnd {
 			return nil
 		}
+	case errors.Is(err, ErrCodec):
+		_ = c.Reject(err) // it may have gone first
 	case err == errLeft, errors.Is(peerGone(err), io.ErrUnexpectedEOF):
 		return nil
 	}
@@ -257,7 +275,7 @@ func (c *ServerConn) readPlayer() error {
 	}
 }
 
-func (f *Fanout) join(ctx context.Context, cancel context.CancelCauseFunc, c *ServerConn) *player {
+func (f *Fanout) join(ctx context.Context, cancel context.CancelCauseFunc, c *conn) *player {
 	f.mu.Lock()
 	if f.run == nil {
 		f.run = f.start()

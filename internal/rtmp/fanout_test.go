@@ -375,6 +375,7 @@ func TestFFmpegPlays(t *testing.T) {
 			url := "rtmp://" + s.addr + "/play/demo"
 			out, err := exec.CommandContext(ctx, ffprobe, "-v", "error", "-show_entries", "stream=codec_name,width,sample_rate", "-of", "csv", url).CombinedOutput()
 			require.NoError(t, err, "%s", out)
+			assert.NotContains(t, string(out), "text", "metadata that FFmpeg takes for a subtitle")
 			if !spec.NoVideo {
 				assert.Contains(t, string(out), "h264,640")
 			}

@@ -1,7 +1,6 @@
 package rtmp
 
 import (
-	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/internal/rtmp/amf"
 	"github.com/sluice-live/sluice/internal/rtmp/chunk"
 )
@@ -51,29 +50,4 @@ func frameRate(o amf.Object) float64 {
 		}
 	}
 	return 0
-}
-
-// metadata is the onMetaData message that tells players of the tracks.
-func metadata(tracks []*sluice.Track) chunk.Message {
-	o := amf.ECMA{}
-	add := func(name string, v any) { o = append(o, amf.Property{Name: name, Value: v}) }
-	for _, t := range tracks {
-		id := int(codecFor(t).ids[0])
-		switch t.Kind {
-		case sluice.Video:
-			add("width", t.Width)
-			add("height", t.Height)
-			add("videocodecid", id)
-			if t.FrameDur > 0 {
-				add("framerate", float64(t.Timescale)/float64(t.FrameDur))
-			}
-		case sluice.Audio:
-			add("audiocodecid", id)
-			add("audiosamplerate", t.SampleRate)
-			add("audiochannels", t.Channels)
-			add("stereo", t.Channels > 1)
-		}
-	}
-	add("encoder", "Sluice")
-	return chunk.Message{ID: csStatus, Type: chunk.TypeDataAMF0, Stream: mediaStream, Data: amf.Append(nil, "onMetaData", o)}
 }

@@ -17,7 +17,7 @@ const maxInbox = 64 << 10
 // player is one player of a Fanout. Whoever holds mu may write to it, unless
 // it is helped: then only its helper does.
 type player struct {
-	c      *ServerConn
+	c      *conn
 	shard  *shard
 	raw    syscall.RawConn // nil: no vectored writes, always helped
 	ctx    context.Context
@@ -35,9 +35,10 @@ type player struct {
 	inbox   []byte    // the same, to be written after that
 	helped  bool
 	gone    bool
+	refused error // why it cannot have what comes next
 }
 
-func newPlayer(ctx context.Context, cancel context.CancelCauseFunc, c *ServerConn, s *shard) *player {
+func newPlayer(ctx context.Context, cancel context.CancelCauseFunc, c *conn, s *shard) *player {
 	p := &player{c: c, shard: s, ctx: ctx, cancel: cancel, kick: make(chan struct{}, 1), waiting: true}
 	p.raw = rawConn(c.nc)
 	_ = c.nc.SetWriteDeadline(time.Time{})
@@ -80,6 +81,10 @@ func (p *player) fail(err error) {
 
 // idle is called when there is nothing to write.
 func (p *player) idle(v *view) {
+	if p.refused != nil {
+		p.leave(p.refused)
+		return
+	}
 	if v.ended && p.next >= v.end() {
 		if v.err != nil {
 			p.leave(errors.Join(errEnd, v.err))
@@ -105,6 +110,10 @@ func (p *player) place(v *view, now time.Time) {
 		return
 	}
 	b := v.at(v.key)
+	if p.refused = p.c.caps.check(b.start.tracks); p.refused != nil {
+		p.waiting = true
+		return
+	}
 	setup, err := b.start.messages(b.time)
 	if err != nil {
 		p.leave(err)
@@ -121,6 +130,7 @@ func (p *player) skip(seq uint64) {
 	if !p.since.IsZero() && seq > p.next {
 		f := p.shard.run.f
 		f.dropped.Add(seq - p.next)
+		p.c.missed.Add(seq - p.next)
 		if !p.waiting {
 			f.skips.Add(1)
 		}
@@ -159,7 +169,14 @@ func (p *player) gather(v *view, now time.Time, bufs [][]byte) [][]byte {
 		return bufs
 	}
 	for seq := p.next; seq < v.end() && len(bufs) < maxBufs; seq++ {
-		bufs = append(bufs, v.at(seq).bufs...)
+		b := v.at(seq)
+		if b.news != nil {
+			if err := p.c.caps.check(b.news.tracks); err != nil {
+				p.refused = err
+				break
+			}
+		}
+		bufs = append(bufs, b.bufs...)
 	}
 	return bufs
 }
@@ -185,6 +202,7 @@ func (p *player) advance(v *view, n int) {
 	}
 	p.private = nil
 	for n -= k; n > 0; p.next++ {
+		p.c.blocks.Add(1)
 		b := v.at(p.next)
 		if n < b.size {
 			p.part, p.partOff = b, n
@@ -223,6 +241,9 @@ func (p *player) quit() {
 	p.cancel(nil)
 	_ = p.c.nc.SetWriteDeadline(time.Unix(1, 0))
 	p.wg.Wait()
+	p.c.wmu.Lock()
+	p.c.out = p.c.writeNow
+	p.c.wmu.Unlock()
 }
 
 // helper writes to a congested player.

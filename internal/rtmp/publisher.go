@@ -13,11 +13,15 @@ import (
 	"github.com/sluice-live/sluice/internal/rtmp/flv"
 )
 
-// The IDs of a Publisher's tracks.
+// The IDs of a Publisher's tracks. Those of further tracks (Enhanced RTMP's
+// trackId n) follow: video has 2n+1, audio 2n+2.
 const (
 	VideoID = 1
 	AudioID = 2
 )
+
+// maxTracks bounds the tracks of a Publisher. OBS sends up to six of each kind.
+const maxTracks = 32
 
 // Publisher is the media that a peer sends: a publisher's to our server, or
 // that of a server which a Client plays from.
@@ -30,11 +34,14 @@ type Publisher struct {
 	*conn
 	stream uint32
 	tracks []*sluice.Track
-	feeds  [3]feed       // by track ID
-	queue  []queued      // tags of the message being dealt with: one, or several of an aggregate
-	done   int           // of them
-	next   sluice.Packet // held back by its track's announcement
-	err    error         // final
+	feeds  []*feed         // in order of their IDs
+	tags   []flv.Tag       // of the tag being parsed
+	queue  []queued        // tags of the message being dealt with: one, or several of an aggregate or of several tracks
+	done   int             // of them
+	ready  []sluice.Packet // to be returned
+	taken  int             // of them
+	broken error           // comes after what is ready
+	err    error           // final
 
 	mu   sync.Mutex
 	meta Metadata
@@ -44,18 +51,10 @@ type Publisher struct {
 
 var _ sluice.Source = (*Publisher)(nil)
 
-// feed is what is known of one track.
-type feed struct {
-	codec  *codecEntry
-	track  *sluice.Track
-	config []byte // as the sender wrote it
-	sample func([]byte) ([]byte, error)
-}
-
 type queued struct {
 	kind sluice.Kind
 	time uint32
-	data []byte
+	tag  flv.Tag
 }
 
 // PublisherStats are a Publisher's counters.
@@ -133,29 +132,39 @@ var errEnd = errors.New("end of stream")
 
 func (p *Publisher) readPacket() (sluice.Packet, error) {
 	for {
-		if p.next.Track != nil {
-			out := p.next
-			p.next = sluice.Packet{}
+		if p.taken < len(p.ready) {
+			out := p.ready[p.taken]
+			p.ready[p.taken] = sluice.Packet{}
+			p.taken++
 			return out, nil
 		}
-		if p.done < len(p.queue) {
-			q := p.queue[p.done]
-			p.done++
-			out, err := p.tag(q)
-			if out.Track != nil || err != nil {
-				return out, err
+		p.ready, p.taken = p.ready[:0], 0
+		if p.broken != nil {
+			return sluice.Packet{}, p.broken
+		}
+		if err := p.step(); err != nil {
+			if ctx := p.in.ctx; ctx != nil && ctx.Err() != nil {
+				return sluice.Packet{}, err
 			}
-			continue
-		}
-		m, err := p.read()
-		if err != nil {
-			return sluice.Packet{}, err
-		}
-		p.messages.Add(1)
-		if err := p.message(m); err != nil {
-			return sluice.Packet{}, err
+			p.broken = err
+			p.releaseAll()
 		}
 	}
+}
+
+// step deals with the next tag, or reads the next message.
+func (p *Publisher) step() error {
+	if p.done < len(p.queue) {
+		q := p.queue[p.done]
+		p.done++
+		return p.tag(q)
+	}
+	m, err := p.read()
+	if err != nil {
+		return err
+	}
+	p.messages.Add(1)
+	return p.message(m)
 }
 
 // message sorts a message: media into the queue, the rest is done at once.
@@ -163,11 +172,11 @@ func (p *Publisher) message(m chunk.Message) error {
 	p.queue, p.done = p.queue[:0], 0
 	switch m.Type {
 	case chunk.TypeVideo:
-		p.queue = append(p.queue, queued{sluice.Video, m.Time, m.Data})
+		return p.parse(sluice.Video, m.Time, m.Data)
 	case chunk.TypeAudio:
-		p.queue = append(p.queue, queued{sluice.Audio, m.Time, m.Data})
+		return p.parse(sluice.Audio, m.Time, m.Data)
 	case chunk.TypeAggregate:
-		p.aggregate(m)
+		return p.aggregate(m)
 	case chunk.TypeDataAMF0, chunk.TypeDataAMF3:
 		p.data(m)
 	case chunk.TypeCommandAMF0, chunk.TypeCommandAMF3:
@@ -211,7 +220,7 @@ func (p *Publisher) command(m chunk.Message) error {
 
 // aggregate takes an aggregate message apart: FLV tags with their heads, whose
 // times count from the message's.
-func (p *Publisher) aggregate(m chunk.Message) {
+func (p *Publisher) aggregate(m chunk.Message) error {
 	var first uint32
 	b := m.Data
 	for n := 0; len(b) >= 11; n++ {
@@ -223,142 +232,50 @@ func (p *Publisher) aggregate(m chunk.Message) {
 		if n == 0 {
 			first = t
 		}
-		q := queued{0, m.Time + t - first, b[11 : 11+size : 11+size]}
+		at, body := m.Time+t-first, b[11:11+size:11+size]
+		var err error
 		switch b[0] {
 		case chunk.TypeVideo:
-			q.kind = sluice.Video
+			err = p.parse(sluice.Video, at, body)
 		case chunk.TypeAudio:
-			q.kind = sluice.Audio
+			err = p.parse(sluice.Audio, at, body)
+		case chunk.TypeDataAMF0:
+			p.data(chunk.Message{Type: b[0], Data: body})
 		}
-		if q.kind != 0 {
-			p.queue = append(p.queue, q)
-		} else if b[0] == chunk.TypeDataAMF0 {
-			p.data(chunk.Message{Type: b[0], Data: q.data})
+		if err != nil {
+			return err
 		}
 		b = b[min(len(b), 11+size+4):] // the size again follows
 	}
 	if len(b) > 0 {
 		p.dropped.Add(1)
 	}
+	return nil
 }
 
-// tag makes a packet of a tag; none of one that holds no media. An error means
-// that the publisher has to be set up otherwise.
-func (p *Publisher) tag(q queued) (sluice.Packet, error) {
-	if len(q.data) == 0 {
-		return sluice.Packet{}, nil // librtmp's keep-alive
+// parse puts what a tag holds into the queue. An error means that the publisher
+// has to be set up otherwise.
+func (p *Publisher) parse(kind sluice.Kind, at uint32, body []byte) error {
+	if len(body) == 0 {
+		return nil // librtmp's keep-alive, a period of silence
 	}
-	parse, id := flv.ParseVideo, VideoID
-	if q.kind == sluice.Audio {
-		parse, id = flv.ParseAudio, AudioID
+	parse := flv.ParseVideo
+	if kind == sluice.Audio {
+		parse = flv.ParseAudio
 	}
-	t, err := parse(q.data)
-	if errors.Is(err, flv.ErrUnsupported) {
-		return sluice.Packet{}, err
+	var err error
+	p.tags, err = parse(p.tags[:0], body)
+	for _, t := range p.tags {
+		p.queue = append(p.queue, queued{kind, at, t})
 	}
-	if err != nil || t.Kind == flv.Other || len(t.Data) == 0 {
-		if err != nil {
-			p.drop(q, err)
-		}
-		return sluice.Packet{}, nil
+	if err != nil && !errors.Is(err, flv.ErrUnsupported) {
+		p.drop(kind, at, err)
+		err = nil
 	}
-	c, err := codecOf(q.kind, t)
-	if err != nil {
-		return sluice.Packet{}, err
-	}
-	f := &p.feeds[id]
-	if t.Kind == flv.Config {
-		return p.configure(f, c, q, t.Data)
-	}
-	return p.frame(f, c, q, t)
+	return err
 }
 
-func (p *Publisher) drop(q queued, err error) {
+func (p *Publisher) drop(kind sluice.Kind, at uint32, err error) {
 	p.dropped.Add(1)
-	p.cfg.Log.Debug("rtmp: media dropped", "remote", remote(p.nc), "kind", q.kind, "time", q.time, "err", err)
-}
-
-// configure takes a configuration record. One that changes the track returns
-// the announcement.
-func (p *Publisher) configure(f *feed, c *codecEntry, q queued, config []byte) (sluice.Packet, error) {
-	if f.codec == c && string(f.config) == string(config) {
-		return sluice.Packet{}, nil
-	}
-	t, err := c.parse(config)
-	if err != nil {
-		return sluice.Packet{}, fmt.Errorf("%s configuration: %w", c.name, err)
-	}
-	f.sample = nil
-	if c.sampler != nil {
-		if f.sample, err = c.sampler(config); err != nil {
-			return sluice.Packet{}, fmt.Errorf("%s configuration: %w", c.name, err)
-		}
-	}
-	f.codec, f.config = c, config
-	if !p.replace(f, t) {
-		return sluice.Packet{}, nil
-	}
-	return sluice.Packet{Track: f.track, DTS: int64(q.time), PTS: int64(q.time)}, nil
-}
-
-// replace makes t the feed's track and reports whether it differs from the last.
-func (p *Publisher) replace(f *feed, t *sluice.Track) bool {
-	if f.track != nil && f.track.Codec == t.Codec && string(f.track.Config) == string(t.Config) {
-		return false
-	}
-	own := *t
-	own.ID = VideoID
-	if t.Kind == sluice.Audio {
-		own.ID = AudioID
-	}
-	own.Timescale = 1000
-	if t.FrameDur > 0 {
-		own.FrameDur = sluice.Rescale(t.FrameDur, int64(t.Timescale), 1000)
-	}
-	f.track = &own
-	tracks := make([]*sluice.Track, 0, 2)
-	for id := range p.feeds {
-		if p.feeds[id].track != nil {
-			tracks = append(tracks, p.feeds[id].track)
-		}
-	}
-	p.tracks = tracks
-	return true
-}
-
-func (p *Publisher) frame(f *feed, c *codecEntry, q queued, t flv.Tag) (sluice.Packet, error) {
-	announce := false
-	switch {
-	case c.inBand:
-		track, err := c.parse(t.Data)
-		if err != nil {
-			p.drop(q, err)
-			return sluice.Packet{}, nil
-		}
-		f.codec, f.config, f.sample = c, nil, nil
-		announce = p.replace(f, track)
-	case f.codec != c:
-		p.drop(q, errors.New("frame before its codec's configuration"))
-		return sluice.Packet{}, nil
-	}
-	data := t.Data
-	if f.sample != nil {
-		var err error
-		if data, err = f.sample(data); err != nil {
-			p.drop(q, err)
-			return sluice.Packet{}, nil
-		}
-	}
-	out := sluice.Packet{
-		Track: f.track,
-		DTS:   int64(q.time),
-		PTS:   int64(q.time) + int64(t.CTS),
-		Key:   c.key == nil || c.key(data),
-		Data:  data,
-	}
-	if announce {
-		p.next = out
-		out = sluice.Packet{Track: out.Track, DTS: out.DTS, PTS: out.PTS}
-	}
-	return out, nil
+	p.cfg.Log.Debug("rtmp: media dropped", "remote", remote(p.nc), "kind", kind, "time", at, "err", err)
 }

@@ -132,10 +132,13 @@ func TestPublisherEnhanced(t *testing.T) {
 
 func TestPublisherRefusesCodecs(t *testing.T) {
 	for body, want := range map[string]string{
-		"\x12xx":       "video codec id 2 (Sorenson H.263): codec is not supported: set the encoder to H.264",
-		"\x90hvc1xx":   `video codec "hvc1" (HEVC): codec is not supported: set the encoder to H.264`,
-		"\x90xyz1xx":   `video codec "xyz1": codec is not supported: set the encoder to H.264`,
-		"\x96\x00avc1": "several video tracks",
+		"\x12xx":            "video codec id 2 (Sorenson H.263): codec is not supported: set the encoder to H.264 or HEVC or AV1 or VP9 or VP8",
+		"\x90vvc1xx":        `video codec "vvc1" (VVC): codec is not supported: set the encoder to H.264`,
+		"\x90xyz1xx":        `video codec "xyz1": codec is not supported: set the encoder to H.264`,
+		"\x96\x00xyz1\x01x": `video codec "xyz1": codec is not supported`,
+		"\x96\x31avc1\x01x": "tracks of video in layout 3",
+		"\x95av01xx":        "configuration as in MPEG-2 TS: the encoder has to send the codec's configuration record",
+		"\x90hvc1xx":        "HEVC configuration",
 	} {
 		f := newFeeder(t)
 		f.video(t, 0, []byte(body))
@@ -147,7 +150,7 @@ func TestPublisherRefusesCodecs(t *testing.T) {
 	_, err := f.ReadPacket(testContext(t))
 	require.ErrorIs(t, err, ErrCodec)
 	require.ErrorContains(t, err, "audio codec id 11 (Speex)")
-	require.ErrorContains(t, err, "set the encoder to AAC or MP3")
+	require.ErrorContains(t, err, "set the encoder to AAC or MP3 or Opus or AC-3")
 }
 
 func TestPublisherAggregate(t *testing.T) {
@@ -219,6 +222,10 @@ func FuzzMedia(f *testing.F) {
 	f.Add(false, append(flv.AppendAAC(nil, flv.Config), 0x11, 0x90), append(flv.AppendAAC(nil, flv.Frame), 1))
 	f.Add(false, []byte("\x2f\xff\xfb\x90\x00"), []byte("\x2f\xff\xfb\x50\x00"))
 	f.Add(true, []byte("\x90avc1"), []byte("\x91avc1\x00\x00\x01"))
+	f.Add(true, append([]byte("\x90hvc1"), testHVCC(f)...), []byte("\x91hvc1\x00\x00\x01\x00\x00\x00\x03\x2a\x01\x00"))
+	f.Add(true, append([]byte("\x90av01"), testAV1C...), append([]byte("\x91av01"), testAV1Key...))
+	f.Add(true, []byte("\x90vp09\x01\x00\x00\x00\x00\x0a\x82\x02\x02\x02\x00\x00"), append([]byte("\xa6\x01vp09\x02\x00\x00\x10"), testVP9Key...))
+	f.Add(false, []byte("\x95\x20Opus\x01\x00\x00\x00mp4a\x02\x00\x00\x02\x11\x90"), []byte("\x95\x21Opus\x01\x00\x00\x01\x08mp4a\x02\x00\x00\x01\x21"))
 	f.Fuzz(func(t *testing.T, video bool, first, second []byte) {
 		p := &Publisher{conn: newConn(nopConn{}, Config{})}
 		typ := uint8(chunk.TypeAudio)
@@ -226,8 +233,11 @@ func FuzzMedia(f *testing.F) {
 			typ = chunk.TypeVideo
 		}
 		for _, b := range [][]byte{first, second} {
-			require.NoError(t, p.message(chunk.Message{Type: typ, Data: b}))
-			for p.done < len(p.queue) || p.next.Track != nil {
+			if err := p.message(chunk.Message{Type: typ, Data: b}); err != nil {
+				require.ErrorIs(t, err, flv.ErrUnsupported)
+				return
+			}
+			for p.done < len(p.queue) || p.taken < len(p.ready) {
 				out, err := p.readPacket()
 				if err != nil {
 					return
@@ -235,7 +245,7 @@ func FuzzMedia(f *testing.F) {
 				require.NotNil(t, out.Track)
 				require.NotEmpty(t, out.Track.Config)
 				require.Contains(t, p.Tracks(), out.Track)
-				if out.Track.Codec == sluice.AVC1 && out.Data != nil {
+				if c := out.Track.Codec; (c == sluice.AVC1 || c == sluice.HVC1) && out.Data != nil {
 					n := 0
 					for rest := out.Data; len(rest) > 0; n++ {
 						rest = rest[4+binary.BigEndian.Uint32(rest):]
@@ -251,10 +261,12 @@ func FuzzAggregate(f *testing.F) {
 	f.Add([]byte{8, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0xaf, 1, 0, 0, 0, 13})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p := &Publisher{conn: newConn(nopConn{}, Config{})}
-		require.NoError(t, p.message(chunk.Message{Type: chunk.TypeAggregate, Data: b}))
+		if err := p.message(chunk.Message{Type: chunk.TypeAggregate, Data: b}); err != nil {
+			require.ErrorIs(t, err, flv.ErrUnsupported)
+		}
 		n := 0
 		for _, q := range p.queue {
-			n += len(q.data) + 11
+			n += len(q.tag.Data)
 		}
 		require.LessOrEqual(t, n, len(b))
 	})

@@ -132,8 +132,9 @@ func (c *ServerConn) connect(cmd command) error {
 		{Name: "description", Value: "Connection succeeded."},
 		{Name: "objectEncoding", Value: 0}, // we speak AMF0 to those as well who offer AMF3
 	}
-	if o.Get("fourCcList") != nil {
-		info = append(info, amf.Property{Name: "fourCcList", Value: fourCCs()})
+	c.caps = caps{}
+	if c.caps.read(o); c.caps.said || c.caps.ex != 0 {
+		info = append(info, ourCaps()...)
 	}
 	return c.write(append(hello(), result(cmd.tx,
 		amf.Object{{Name: "fmsVer", Value: "FMS/3,0,1,123"}, {Name: "capabilities", Value: 31}}, info))...)

@@ -301,7 +301,7 @@ func TestToleratesCommands(t *testing.T) {
 	small(window, amf3)
 	require.NoError(t, c.within(ctx, func() error {
 		res, err := c.await(1)
-		assert.Equal(t, []any{"avc1", "mp4a", ".mp3"}, amf.Members(res.arg(1)).Get("fourCcList"))
+		assert.Equal(t, []any{"avc1", "hvc1", "av01", "vp09", "vp08", "mp4a", ".mp3", "Opus", "ac-3"}, amf.Members(res.arg(1)).Get("fourCcList"))
 		return err
 	}))
 	small(

@@ -13,7 +13,11 @@ node nodejs
 '
 needs_test="$needs_run"'
 ffmpeg ffmpeg
+srt-live-transmit srt-tools
 chromium|chromium-browser|google-chrome chromium
+/usr/sbin/nginx nginx
+/usr/lib/nginx/modules/ngx_rtmp_module.so libnginx-mod-rtmp
+srt-live-transmit srt-tools
 '
 needs_interop="$needs_test"'
 obs obs-studio
@@ -26,6 +30,7 @@ gst-launch-1.0 gstreamer1.0-tools
 /usr/lib/*/gstreamer-1.0/libgsttypefindfunctions.so gstreamer1.0-plugins-base
 /usr/lib/*/gstreamer-1.0/libgstisomp4.so gstreamer1.0-plugins-good
 /usr/lib/*/gstreamer-1.0/libgstrtmp2.so gstreamer1.0-plugins-bad
+/usr/lib/*/gstreamer-1.0/libgstsrt.so gstreamer1.0-plugins-bad
 /usr/lib/*/gstreamer-1.0/libgstx264.so gstreamer1.0-plugins-ugly
 /usr/lib/*/gstreamer-1.0/libgstlibav.so gstreamer1.0-libav
 '
@@ -34,6 +39,7 @@ ffmpeg ffmpeg
 /usr/sbin/nginx nginx
 /usr/lib/nginx/modules/ngx_rtmp_module.so libnginx-mod-rtmp
 wrk wrk
+srt-live-transmit srt-tools
 '
 
 present() {
@@ -68,7 +74,7 @@ install_packages() {
 	"${as[@]}" apt-get -q update || echo "setup: the package lists are not fresh; going on" >&2
 	"${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$@" ||
 		fail "apt-get could not install: $*"
-	# The benchmarks run an nginx of their own; nobody asked for one on port 80.
+	# Tests and benchmarks run an nginx of their own; nobody asked for one on port 80.
 	if [[ " $* " == *" nginx "* ]] && command -v systemctl >/dev/null; then
 		"${as[@]}" systemctl disable --now nginx || true
 	fi
@@ -105,3 +111,4 @@ mapfile -t packages < <(missing_packages <<<"${!needs}" | tr ' ' '\n')
 [[ ${#packages[@]} == 0 ]] || install_packages "${packages[@]}"
 newer_node
 "${BASH_SOURCE%/*}/ffmpeg.sh"
+[[ $1 != interop ]] || "${BASH_SOURCE%/*}/ffmpeg-program.sh"

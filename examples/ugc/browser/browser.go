@@ -119,6 +119,9 @@ type Sample struct {
 	Frames       int      `json:"frames"`
 	Width        int      `json:"width"`
 	Height       int      `json:"height"`
+	// Colour is the mean of the picture shown: red, green and blue from 0 to
+	// 255; nil while there is none.
+	Colour []int `json:"colour"`
 }
 
 // Range is a stretch of buffered media.

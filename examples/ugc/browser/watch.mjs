@@ -100,7 +100,7 @@ async function sample(page, opened) {
   let begin = Infinity;
   for (let next = Date.now(); Date.now() < end; next += interval) {
     while (changes.length && Date.now() - begin >= changes[0].after) await changes.shift().act(page);
-    const now = await page.evaluate(() => window.sluice.stats());
+    const now = { ...await page.evaluate(() => window.sluice.stats()), colour: await page.evaluate(colour) };
     const at = Date.now() - opened;
     report.samples.push({ at, ...now });
     if (report.states.at(-1)?.state !== now.state) report.states.push({ at, state: now.state });
@@ -115,6 +115,16 @@ async function sample(page, opened) {
     if (!report.playing && Date.now() > patience) break;
     await page.waitForTimeout(Math.max(0, next + interval - Date.now()));
   }
+}
+
+// In the page: the mean colour of the picture shown, decoded; null without one.
+function colour() {
+  const video = document.querySelector('video');
+  if (!video?.videoWidth || video.readyState < 2) return null;
+  const canvas = (window.sampled ??= new OffscreenCanvas(1, 1));
+  const context = (window.sampledContext ??= canvas.getContext('2d', { willReadFrequently: true }));
+  context.drawImage(video, 0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
 }
 
 async function chooseQuality(page, name) {

@@ -2,7 +2,6 @@ package flv
 
 import (
 	"errors"
-	"fmt"
 )
 
 // Errors of the parsers, to be matched with errors.Is.
@@ -18,17 +17,34 @@ type Kind uint8
 const (
 	Frame  Kind = iota // coded media
 	Config             // the codec's configuration record ("sequence header")
-	Other              // end of sequence, seek commands, colour metadata: nothing to decode
+	Other              // end of sequence, seek commands, colour metadata, channel layout: nothing to decode
 )
 
-// Tag is the body of an audio or video tag.
+// Tag is what the body of an audio or video tag holds of one track.
 type Tag struct {
 	FourCC [4]byte // the codec in the extended form; zero in the legacy one
 	ID     uint8   // the codec in the legacy form
+	Track  uint8   // 0 where there is only one
 	Kind   Kind
-	Key    bool   // what the sender says of a video frame
-	CTS    int32  // composition offset in milliseconds, signed 24 bits
-	Data   []byte // slice of what was parsed
+	Key    bool  // what the sender says of a video frame
+	CTS    int32 // composition offset in milliseconds, signed 24 bits
+	// Composed says that a frame in the extended form begins with its
+	// composition offset if its codec has such: see TakeCTS.
+	Composed bool
+	Data     []byte // slice of what was parsed
+}
+
+// TakeCTS takes the composition offset off Data, for codecs that have one in
+// the extended form, and does nothing where there is none.
+func (t *Tag) TakeCTS() error {
+	if !t.Composed {
+		return nil
+	}
+	if len(t.Data) < 3 {
+		return ErrTruncated
+	}
+	t.CTS, t.Data, t.Composed = int24(t.Data), t.Data[3:], false
+	return nil
 }
 
 // Legacy codec IDs with a packet type behind them.
@@ -48,38 +64,27 @@ const (
 	frameInfo  = 5
 )
 
-// Packet types of the extended form.
-const (
-	exSequenceStart = 0
-	exCodedFrames   = 1
-	exCodedFramesX  = 3 // video: without composition offset
-	exMultitrack    = 6
-	exMultitrackAud = 5
-	exModEx         = 7
-)
-
-// ParseVideo parses the body of a video tag.
-func ParseVideo(b []byte) (Tag, error) {
+// ParseVideo appends to tags what the body of a video tag holds. On an error
+// what came before it is there.
+func ParseVideo(tags []Tag, b []byte) ([]Tag, error) {
 	if len(b) == 0 {
-		return Tag{}, ErrTruncated
+		return tags, ErrTruncated
 	}
 	frame := b[0] >> 4 & 7
 	if b[0]&0x80 != 0 {
-		return parseVideoEx(b, frame)
+		return parseEx(tags, videoEx, Tag{Key: frame == frameKey}, frame == frameInfo, b)
 	}
 	t := Tag{ID: b[0] & 0x0f, Key: frame == frameKey, Data: b[1:]}
-	if frame == frameInfo {
+	switch {
+	case frame == frameInfo:
 		t.Kind, t.Key = Other, false
-		return t, nil
+	case t.ID != VideoAVC && t.ID != videoHEVC:
+	case len(b) < 5:
+		return tags, ErrTruncated
+	default:
+		t.Kind, t.CTS, t.Data = legacyKind(b[1]), int24(b[2:]), b[5:]
 	}
-	if t.ID != VideoAVC && t.ID != videoHEVC {
-		return t, nil
-	}
-	if len(b) < 5 {
-		return t, ErrTruncated
-	}
-	t.Kind, t.CTS, t.Data = legacyKind(b[1]), int24(b[2:]), b[5:]
-	return t, nil
+	return append(tags, t), nil
 }
 
 func legacyKind(b byte) Kind {
@@ -92,109 +97,23 @@ func legacyKind(b byte) Kind {
 	return Other
 }
 
-func parseVideoEx(b []byte, frame byte) (Tag, error) {
-	typ, rest, err := modEx(b[0]&0x0f, b[1:])
-	if err != nil {
-		return Tag{}, err
-	}
-	if frame == frameInfo && typ != 4 {
-		return Tag{Kind: Other}, nil // a command byte, no FourCC
-	}
-	if typ == exMultitrack {
-		return Tag{}, fmt.Errorf("%w: several video tracks in one stream", ErrUnsupported)
-	}
-	t, rest, err := fourCC(rest)
-	if err != nil {
-		return t, err
-	}
-	t.Key = frame == frameKey
-	switch typ {
-	case exSequenceStart:
-		t.Kind = Config
-	case exCodedFrames:
-		switch string(t.FourCC[:]) {
-		case "avc1", "hvc1", "vvc1":
-			if len(rest) < 3 {
-				return t, ErrTruncated
-			}
-			t.CTS, rest = int24(rest), rest[3:]
-		}
-	case exCodedFramesX:
-	default:
-		t.Kind = Other
-	}
-	t.Data = rest
-	return t, nil
-}
-
-// ParseAudio parses the body of an audio tag.
-func ParseAudio(b []byte) (Tag, error) {
+// ParseAudio appends to tags what the body of an audio tag holds. On an error
+// what came before it is there.
+func ParseAudio(tags []Tag, b []byte) ([]Tag, error) {
 	if len(b) == 0 {
-		return Tag{}, ErrTruncated
+		return tags, ErrTruncated
 	}
 	t := Tag{ID: b[0] >> 4, Data: b[1:]}
 	switch t.ID {
 	case audioEx:
-		return parseAudioEx(b)
+		return parseEx(tags, soundEx, Tag{}, false, b)
 	case AudioAAC:
 		if len(b) < 2 {
-			return t, ErrTruncated
+			return tags, ErrTruncated
 		}
 		t.Kind, t.Data = legacyKind(b[1]), b[2:]
 	}
-	return t, nil
-}
-
-func parseAudioEx(b []byte) (Tag, error) {
-	typ, rest, err := modEx(b[0]&0x0f, b[1:])
-	if err != nil {
-		return Tag{}, err
-	}
-	if typ == exMultitrackAud {
-		return Tag{}, fmt.Errorf("%w: several audio tracks in one stream", ErrUnsupported)
-	}
-	t, rest, err := fourCC(rest)
-	if err != nil {
-		return t, err
-	}
-	switch typ {
-	case exSequenceStart:
-		t.Kind = Config
-	case exCodedFrames:
-	default:
-		t.Kind = Other
-	}
-	t.Data = rest
-	return t, nil
-}
-
-// modEx skips the modifiers (nanoseconds of the time stamp and the like) before
-// the real packet type.
-func modEx(typ byte, b []byte) (byte, []byte, error) {
-	for typ == exModEx {
-		if len(b) < 1 {
-			return 0, nil, ErrTruncated
-		}
-		n, head := int(b[0])+1, 1
-		if n == 256 {
-			if len(b) < 3 {
-				return 0, nil, ErrTruncated
-			}
-			n, head = (int(b[1])<<8|int(b[2]))+1, 3
-		}
-		if len(b) < head+n+1 {
-			return 0, nil, ErrTruncated
-		}
-		typ, b = b[head+n]&0x0f, b[head+n+1:]
-	}
-	return typ, b, nil
-}
-
-func fourCC(b []byte) (Tag, []byte, error) {
-	if len(b) < 4 {
-		return Tag{}, nil, ErrTruncated
-	}
-	return Tag{FourCC: [4]byte(b)}, b[4:], nil
+	return append(tags, t), nil
 }
 
 func int24(b []byte) int32 {
@@ -212,8 +131,12 @@ func AppendAVC(b []byte, kind Kind, key bool, cts int32) []byte {
 	if kind == Config {
 		typ = 0
 	}
+	return appendCTS(append(b, frame<<4|VideoAVC, typ), cts)
+}
+
+func appendCTS(b []byte, cts int32) []byte {
 	cts = min(max(cts, -1<<23), 1<<23-1)
-	return append(b, frame<<4|VideoAVC, typ, byte(cts>>16), byte(cts>>8), byte(cts))
+	return append(b, byte(cts>>16), byte(cts>>8), byte(cts))
 }
 
 // AppendAAC appends the head of an AAC tag, which always says 44,100 Hz and

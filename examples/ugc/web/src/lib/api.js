@@ -28,6 +28,9 @@ export const track = (c, kind) => c.tracks?.find((t) => t.kind === kind);
 /** Where publishers connect, as the server says or as is usual. @param {Live | null} l */
 export const publishURL = (l) => l?.publish?.rtmp || `rtmp://${location.hostname}:1935/live`;
 
+/** Where publishers connect over SRT, the key included; empty where they do not. @param {Live | null} l @param {string} key */
+export const publishSRT = (l, key) => (l?.publish?.srt ? l.publish.srt + key : '');
+
 /**
  * Calls work at once and then every period ms while the page is visible, never
  * twice at a time. Coming back to the page calls it at once.

@@ -1,5 +1,5 @@
 import '../style/golive.css';
-import { publishURL, validName } from './api.js';
+import { publishSRT, publishURL, validName } from './api.js';
 import { copyButton, icon } from './chrome.js';
 import { h, setText } from './dom.js';
 
@@ -21,6 +21,7 @@ export function instructions(suggestion = 'demo') {
   const hint = h('p', { id: `${id}-hint`, class: 'hint' });
   const key = field('Stream key');
   const url = field('Server');
+  const srt = field('Server, over SRT');
   const command = field('Command', true);
   const watch = h('a', { class: 'watch-link', href: '/' });
 
@@ -35,6 +36,9 @@ export function instructions(suggestion = 'demo') {
         : 'Use the key that was made for this channel; keep it to yourself.');
     url.set(publishURL(server));
     key.set(open ? name : 'YOUR_STREAM_KEY');
+    const overSRT = publishSRT(server, open ? name : 'YOUR_STREAM_KEY');
+    srt.element.hidden = !overSRT;
+    srt.set(overSRT);
     command.set(`ffmpeg -re -i video.mp4 -c:v libx264 -preset veryfast -tune zerolatency -g 60 -c:a aac -f flv ${publishURL(server)}/${open ? name : 'YOUR_STREAM_KEY'}`);
     watch.setAttribute('href', `/@${name}`);
     setText(watch, `${location.host}/@${name}`);
@@ -50,7 +54,7 @@ export function instructions(suggestion = 'demo') {
       h('section', { class: 'way' },
         h('h3', null, 'OBS Studio'),
         h('p', null, 'Settings → Stream → Service “Custom…”, then Start Streaming.'),
-        url.element, key.element,
+        url.element, key.element, srt.element,
         h('p', { class: 'tip' }, 'For the shortest delay: keyframe interval 2 s, tune “zerolatency”.')),
       h('section', { class: 'way' },
         h('h3', null, 'ffmpeg'),

@@ -1,0 +1,82 @@
+package ingest
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const masked = "***"
+
+// mask returns the URL without what is secret in it.
+func (t *Target) mask() string {
+	u, err := url.Parse(t.URL)
+	if err != nil || u.Host == "" {
+		return masked
+	}
+	if u.User != nil {
+		u.User = url.User(masked)
+	}
+	if i := strings.LastIndexByte(strings.TrimSuffix(u.Path, "/"), '/'); i >= 0 && keyInPath(u) {
+		u.Path, u.RawPath = u.Path[:i+1]+masked, ""
+	}
+	q := u.Query()
+	for _, values := range q {
+		for i := range values {
+			values[i] = masked
+		}
+	}
+	u.RawQuery, u.Fragment = q.Encode(), ""
+	// Nobody has to read the escapes of what stands for a secret.
+	return strings.ReplaceAll(u.String(), url.QueryEscape(masked), masked)
+}
+
+// keyInPath reports whether the last element of the path is a key: with m4s it
+// is a name.
+func keyInPath(u *url.URL) bool { return u.Path != "" && u.Path != "/" && !isM4S(u) }
+
+// shortSecret is the length of what is too short for a secret; taken out of a
+// text it would leave nothing to read.
+const shortSecret = 3
+
+// secrets returns what may not be told, the longest first.
+func (t *Target) secrets() []string {
+	all := []string{t.Token}
+	add := func(s string) {
+		all = append(all, s)
+		// SRT stream ids: publish:KEY, #!::m=publish,r=KEY.
+		if i := strings.LastIndexAny(s, ":="); i >= 0 {
+			all = append(all, s[i+1:])
+		}
+	}
+	if u, err := url.Parse(t.URL); err == nil {
+		if keyInPath(u) {
+			for _, path := range []string{u.Path, u.EscapedPath()} {
+				path = strings.TrimSuffix(path, "/")
+				add(path[strings.LastIndexByte(path, '/')+1:])
+			}
+		}
+		for _, values := range u.Query() {
+			for _, v := range values {
+				add(v)
+				add(url.QueryEscape(v))
+			}
+		}
+		if u.User != nil {
+			password, _ := u.User.Password()
+			all = append(all, u.User.Username(), password)
+		}
+	}
+	all = slices.DeleteFunc(all, func(s string) bool { return len(s) <= shortSecret })
+	slices.SortFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return all
+}
+
+// scrub takes the key out of a text that comes from elsewhere.
+func (t *Target) scrub(text string) string {
+	for _, s := range t.secrets() {
+		text = strings.ReplaceAll(text, s, masked)
+	}
+	return text
+}
