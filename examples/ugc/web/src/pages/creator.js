@@ -118,7 +118,7 @@ function encoderList() {
       const name = key.good ? key.value : 'demo';
       const at = /** @type {{rtmp?: string, srt?: string, whip?: string}} */ (server?.publish ?? {});
       rows.rtmp(server && !at.rtmp ? undefined : `${publishURL(server)}/${name}`);
-      rows.srt(at.srt && `${at.srt}?streamid=publish:${name}`);
+      rows.srt(at.srt && at.srt + name);
       rows.whip(at.whip && `${at.whip}/${name}`);
     },
   };
