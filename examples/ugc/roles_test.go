@@ -40,16 +40,6 @@ func TestRolesSayWhatTheyLack(t *testing.T) {
 	}
 }
 
-func TestRenditionsAreLines(t *testing.T) {
-	all, err := parseRenditions("240, 720p")
-	require.NoError(t, err)
-	require.Len(t, all, 2)
-	assert.Equal(t, 720, all[0].Height)
-	assert.Equal(t, 2_800_000, all[0].Bitrate)
-	_, err = parseRenditions("hd")
-	assert.ErrorContains(t, err, "720,480,240")
-}
-
 // What cannot work is said at the start, not at the first broadcast.
 func TestOtherServersAreChecked(t *testing.T) {
 	for name, c := range map[string]config{
