@@ -1,0 +1,3 @@
+package dvr
+
+func helper() bool { return false }

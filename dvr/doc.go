@@ -1,0 +1,2 @@
+// Package dvr keeps streams.
+package dvr
