@@ -262,13 +262,16 @@ func streamName(folder string) (string, bool) {
 
 // replaceFile writes a file as a whole and durably: a crash leaves the old one
 // or the new.
-func replaceFile(name string, b []byte) error {
+func replaceFile(name string, b []byte) error { return writeFile(name, b, true) }
+
+// writeFile is replaceFile of what may be lost with the power, if sync is false.
+func writeFile(name string, b []byte, sync bool) error {
 	f, err := os.Create(name + ".new")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(b)
-	if err == nil {
+	if err == nil && sync {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {

@@ -297,7 +297,7 @@ func (s *Stream) mend(b *blob, size int64) {
 		out = b.head.id.appendRecord(out, kindSegment, b.entries[i].append(nil))
 	}
 	out = b.head.id.appendRecord(out, kindTail, appendTail(nil, size))
-	if err := replaceFile(b.indexPath(), out); err != nil {
+	if err := writeFile(b.indexPath(), out, false); err != nil {
 		s.archive.log().Warn("dvr: cannot write an index, it will be made again", "file", b.indexPath(), "err", err)
 	}
 }

@@ -212,6 +212,9 @@ func (l *playLane) enter(f found) error {
 	if l.r == nil || first || l.parts[0].Samples[0].PTS != f.Start {
 		l.announce()
 	}
+	if l.r == nil && !l.ended { // until when it lasts, should another era follow
+		l.push(sluice.Packet{Track: l.track, DTS: l.dts, PTS: f.Start + f.Dur, Segment: f.Number})
+	}
 	return nil
 }
 
