@@ -59,6 +59,9 @@ func (d *disk) run() {
 		spare = events
 	}
 	for _, w := range d.writers {
+		if w.blob != nil {
+			w.flushGaps(w.blob.name.hour)
+		}
 		w.leave()
 	}
 	d.sync.end()

@@ -235,6 +235,9 @@ func (l *lane) CloseSegment(s sluice.Segment) {
 	if !l.open {
 		return
 	}
+	if s.Dur <= 0 && !s.Gap { // the next one begins before it: the clock was set back
+		s.Dur = l.end - s.Start
+	}
 	e := event{kind: closed, seg: s}
 	if l.lost {
 		e.kind = lost

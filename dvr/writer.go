@@ -63,9 +63,9 @@ func (w *writer) open(s sluice.Segment) {
 			w.disk.failed("make a blob", err)
 			return
 		}
-		if w.flushGaps(hour); w.blob == nil {
-			return
-		}
+	}
+	if w.flushGaps(hour); len(w.gaps) > 0 { // the disk does not work yet
+		return
 	}
 	if err := w.begin(s); err != nil {
 		w.disk.failed("describe a track", err)
@@ -115,6 +115,11 @@ func (w *writer) create(s sluice.Segment, hour time.Time) error {
 		return err
 	}
 	n := blobName{day: folderOf(w.dir, hour), hour: hour, first: s.Number}
+	for _, g := range w.gaps { // those that belong here come first
+		if g.Track.Time(g.Start).Truncate(time.Hour).Equal(hour) {
+			n.first = min(n.first, g.Number)
+		}
+	}
 	if err := os.MkdirAll(n.day, 0o750); err != nil {
 		return err
 	}
@@ -132,7 +137,7 @@ func (w *writer) create(s sluice.Segment, hour time.Time) error {
 			return err
 		}
 	}
-	b.head = blobHead{id: blobID(newID()), track: s.Track.ID, hour: hour.Unix(), first: s.Number, boot: bootID()}
+	b.head = blobHead{id: blobID(newID()), track: s.Track.ID, hour: hour.Unix(), first: n.first, boot: bootID()}
 	head := b.head.append(nil)
 	twice := append(bytes.Clone(head), head...)
 	if _, err := w.f.WriteAt(twice, 0); err != nil {
@@ -346,6 +351,9 @@ func (w *writer) pend(s sluice.Segment) {
 
 // flushGaps writes the gaps that belong into the blob.
 func (w *writer) flushGaps(hour time.Time) {
+	if len(w.gaps) == 0 {
+		return
+	}
 	gaps := w.gaps
 	w.gaps = nil
 	for i, g := range gaps {
