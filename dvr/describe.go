@@ -32,8 +32,8 @@ type description struct {
 	Bandwidth  int         `json:"bandwidth,omitempty"`
 }
 
-// appendTrack appends the body of a track's record, the blob's nth.
-func appendTrack(b []byte, n uint32, t *sluice.Track) ([]byte, error) {
+// trackBody returns the body of a track's record, the blob's nth.
+func trackBody(n uint32, t *sluice.Track) ([]byte, error) {
 	codec := make([]rune, 0, 4)
 	for _, c := range t.Codec {
 		codec = append(codec, rune(c))
@@ -44,9 +44,9 @@ func appendTrack(b []byte, n uint32, t *sluice.Track) ([]byte, error) {
 		Width: t.Width, Height: t.Height, SampleRate: t.SampleRate, Channels: t.Channels, Bandwidth: t.Bandwidth,
 	})
 	if err != nil {
-		return b, err
+		return nil, err
 	}
-	return append(binary.BigEndian.AppendUint32(b, n), js...), nil
+	return append(binary.BigEndian.AppendUint32(nil, n), js...), nil
 }
 
 func parseTrack(b []byte) (n uint32, t *sluice.Track, err error) {

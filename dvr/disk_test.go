@@ -22,13 +22,13 @@ import (
 // faulty puts a disk in the place of the real one that refuses what do says,
 // having written half of it.
 func faulty(t *testing.T, do func(path string) error) {
-	real := createFile
-	t.Cleanup(func() { createFile = real })
+	old := createFile
+	t.Cleanup(func() { createFile = old })
 	createFile = func(path string) (file, error) {
 		if err := do(path); err != nil {
 			return nil, err
 		}
-		f, err := real(path)
+		f, err := old(path)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func TestDiskFullForAWhile(t *testing.T) {
 			for name, b := range got {
 				require.Equal(t, want.files[name], b)
 			}
-			require.EqualValues(t, len(want.files)-int(st.DiskErrorGaps), len(got), "writes %d to %d fail", c.from, c.to)
+			require.Len(t, got, len(want.files)-int(st.DiskErrorGaps), "writes %d to %d fail", c.from, c.to)
 			all := listed(t, s, never, always)
 			require.Len(t, all, len(want.segs), "the gaps are listed")
 			for i, seg := range all {
@@ -113,7 +113,7 @@ func TestDiskStandsStill(t *testing.T) {
 	for name, b := range got {
 		require.Equal(t, want.files[name], b)
 	}
-	require.EqualValues(t, len(want.files)-int(a.Stats().SlowDiskGaps), len(got))
+	require.Len(t, got, len(want.files)-int(a.Stats().SlowDiskGaps))
 }
 
 // An archive whose disk is not there is not made anew, and not written to.
@@ -266,8 +266,8 @@ func TestExpireByDiskShareIsFair(t *testing.T) {
 	a := newArchive(t)
 	hoursOf(t, a.Stream("long"), 20)
 	consume(t, a.Stream("short"), moved(sluicetest.Packets(1), 19*3600, nil))
-	real := diskUsed
-	t.Cleanup(func() { diskUsed = real })
+	old := diskUsed
+	t.Cleanup(func() { diskUsed = old })
 	diskUsed = func(string) (float64, error) {
 		return float64(len(blobsOf(t, a.Stream("long")))+len(blobsOf(t, a.Stream("short")))) / 100, nil
 	}

@@ -56,7 +56,7 @@ func (s *Stream) erase(f found) error {
 	gone.flags |= flagErased
 	if !e.has(flagCut) { // that has no record of its own
 		at := e.off + e.size + int64(e.samples)
-		if _, err := blob.WriteAt(f.blob.head.id.appendRecord(nil, kindSegment, gone.append(nil)), at); err != nil {
+		if _, err := blob.WriteAt(f.blob.head.id.appendRecord(nil, kindSegment, gone.body()), at); err != nil {
 			return err
 		}
 	}
@@ -116,7 +116,7 @@ func markIndex(b *blob, old, gone entry) error {
 		}
 		if r, err := b.head.id.cutRecord(raw[at:]); err == nil && r.kind == kindSegment {
 			if e, err := parseEntry(r.body); err == nil && e.number == old.number && e.off == old.off {
-				_, err := f.WriteAt(b.head.id.appendRecord(nil, kindSegment, gone.append(nil)), at)
+				_, err := f.WriteAt(b.head.id.appendRecord(nil, kindSegment, gone.body()), at)
 				return err
 			}
 		}

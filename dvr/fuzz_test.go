@@ -66,7 +66,7 @@ func FuzzSamples(f *testing.F) {
 
 // FuzzDescriptions reads tracks and recordings, and what files are called.
 func FuzzDescriptions(f *testing.F) {
-	body, err := appendTrack(nil, 3, sluicetest.Video(1))
+	body, err := trackBody(3, sluicetest.Video(1))
 	require.NoError(f, err)
 	f.Add(body)
 	f.Add([]byte(`{"id":"x","from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z","created":"2026-01-02T00:00:00Z"}`))
@@ -74,7 +74,7 @@ func FuzzDescriptions(f *testing.F) {
 	f.Add([]byte("a%20b"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if n, track, err := parseTrack(b); err == nil {
-			again, err := appendTrack(nil, n, track)
+			again, err := trackBody(n, track)
 			require.NoError(t, err)
 			_, same, err := parseTrack(again)
 			require.NoError(t, err)

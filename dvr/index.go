@@ -287,14 +287,14 @@ func (s *Stream) mend(b *blob, size int64) {
 		if t == nil {
 			continue
 		}
-		body, err := appendTrack(nil, uint32(i), t)
+		body, err := trackBody(uint32(i), t)
 		if err != nil {
 			return
 		}
 		out = b.head.id.appendRecord(out, kindTrack, body)
 	}
 	for i := range b.entries {
-		out = b.head.id.appendRecord(out, kindSegment, b.entries[i].append(nil))
+		out = b.head.id.appendRecord(out, kindSegment, b.entries[i].body())
 	}
 	out = b.head.id.appendRecord(out, kindTail, appendTail(nil, size))
 	if err := writeFile(b.indexPath(), out, false); err != nil {
@@ -336,27 +336,36 @@ func (b *blob) parseIndex(raw []byte, size int64) (covered int64) {
 			break
 		}
 		raw = raw[r.size:]
-		switch r.kind {
-		case kindTrack:
-			n, t, err := parseTrack(r.body)
-			if err != nil || n > maxTracks {
-				return covered
-			}
-			b.setTrack(n, t)
-		case kindSegment:
-			e, err := parseEntry(r.body)
-			if err != nil || !b.usable(&e) {
-				return covered
-			}
-			if e.off+e.size <= size { // else the blob was cut off
-				b.entries = append(b.entries, e)
-			}
-			covered = max(covered, e.end())
-		case kindTail:
-			if at, ok := parseTail(r.body); ok {
-				covered = max(covered, at)
-			}
+		at, ok := b.takeIndexed(r, size)
+		if !ok {
+			break
 		}
+		covered = max(covered, at)
 	}
 	return covered
+}
+
+// takeIndexed notes what a record of an index says, and returns until where it
+// covers the blob.
+func (b *blob) takeIndexed(r record, size int64) (covered int64, ok bool) {
+	switch r.kind {
+	case kindTrack:
+		n, t, err := parseTrack(r.body)
+		if err != nil || n > maxTracks {
+			return 0, false
+		}
+		b.setTrack(n, t)
+	case kindSegment:
+		e, err := parseEntry(r.body)
+		if err != nil || !b.usable(&e) {
+			return 0, false
+		}
+		if e.off+e.size <= size { // else the blob was cut off
+			b.entries = append(b.entries, e)
+		}
+		return e.end(), true
+	case kindTail:
+		return parseTail(r.body)
+	}
+	return 0, true
 }

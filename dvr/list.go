@@ -87,18 +87,23 @@ func (s *Stream) walkDay(ctx context.Context, st *state, d dayFolder, from, to t
 		if err != nil {
 			return err
 		}
-		entries, tracks := b.snapshot()
-		for i := range entries {
-			e, t := &entries[i], tracks[entries[i].track]
-			if !t.Time(e.start).Before(to) || !t.Time(e.start+e.dur).After(from) {
-				continue
-			}
-			if !f(found{b.segment(i), b, i}) {
-				return nil
-			}
+		if !b.each(from, to, f) {
+			return nil
 		}
 	}
 	return nil
+}
+
+// each calls f with the segments of a blob that overlap [from, to).
+func (b *blob) each(from, to time.Time, f func(found) bool) (more bool) {
+	entries, tracks := b.snapshot()
+	for i := range entries {
+		e, t := &entries[i], tracks[entries[i].track]
+		if t.Time(e.start).Before(to) && t.Time(e.start+e.dur).After(from) && !f(found{b.segment(i), b, i}) {
+			return false
+		}
+	}
+	return true
 }
 
 // reaches reports whether a segment that began in a blob's hour may last until
@@ -185,7 +190,7 @@ func (s *Stream) Samples(ctx context.Context, want sluice.Segment) ([]Part, erro
 	if err == nil {
 		var r *Reader
 		if r, err = s.open(f); err == nil {
-			defer r.Close()
+			defer func() { _ = r.Close() }()
 			var parts []Part
 			if parts, err = r.parts(); err == nil {
 				return parts, nil
@@ -227,7 +232,11 @@ func (s *Stream) find(ctx context.Context, want sluice.Segment) (found, error) {
 	if _, err := os.Stat(filepath.Join(dir, disordered)); err == nil {
 		return s.findAnywhere(ctx, st, track, want)
 	}
-	var best found
+	return s.findByNumber(st, track, want)
+}
+
+// findByNumber looks where a number must be.
+func (s *Stream) findByNumber(st *state, track level, want sluice.Segment) (best found, err error) {
 	for number := want.Number; ; number-- {
 		d, ok, err := track.locate(number)
 		if err != nil {

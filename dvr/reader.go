@@ -37,7 +37,7 @@ func (s *Stream) open(f found) (*Reader, error) {
 	r := &Reader{f: file, entry: e, blob: f.blob}
 	if v == unchecked && !s.archive.NoVerify {
 		if err := r.verify(); err != nil {
-			r.Close()
+			_ = file.Close()
 			if errors.Is(err, ErrDamaged) {
 				f.blob.judge(f.i, damaged)
 				s.archive.metrics.damaged.Add(1)

@@ -172,7 +172,8 @@ func (e *entry) has(flag uint32) bool { return e.flags&flag != 0 }
 // hasMedia reports whether there are bytes to open.
 func (e *entry) hasMedia() bool { return e.size > 0 && !e.has(flagGap|flagErased) }
 
-func (e *entry) append(b []byte) []byte {
+func (e *entry) body() []byte {
+	b := make([]byte, 0, entrySize)
 	for _, v := range [...]uint64{e.number, uint64(e.start), uint64(e.dur), uint64(e.off), uint64(e.size)} {
 		b = binary.BigEndian.AppendUint64(b, v)
 	}

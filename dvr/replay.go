@@ -259,11 +259,11 @@ func (l *playLane) describe(t *sluice.Track) {
 }
 
 func sameTrack(a, b *sluice.Track) (bool, error) {
-	x, err := appendTrack(nil, 0, a)
+	x, err := trackBody(0, a)
 	if err != nil {
 		return false, err
 	}
-	y, err := appendTrack(nil, 0, b)
+	y, err := trackBody(0, b)
 	return string(x) == string(y), err
 }
 
@@ -339,7 +339,7 @@ func (l *playLane) close() {
 
 func (l *playLane) leave() {
 	if l.r != nil {
-		l.r.Close()
+		_ = l.r.Close() // only read from
 		l.r = nil
 	}
 }

@@ -196,17 +196,25 @@ func (s *scanner) search(from int64) (int64, error) {
 				break
 			}
 			start := off + int64(i) - 8
-			if start >= from && start >= s.good {
-				if r, err := s.record(start); err == nil && s.fits(r, start) {
-					return start, nil
-				} else if err != nil && !errors.Is(err, ErrFormat) {
-					return -1, err
-				}
+			if ok, err := s.sound(start); ok && start >= from || err != nil {
+				return start, err
 			}
 			b, off = b[i+1:], off+int64(i)+1
 		}
 	}
 	return -1, nil
+}
+
+// sound reports whether there is a record at a position that take would take.
+func (s *scanner) sound(at int64) (bool, error) {
+	if at < s.good {
+		return false, nil
+	}
+	r, err := s.record(at)
+	if errors.Is(err, ErrFormat) {
+		return false, nil
+	}
+	return err == nil && s.fits(r, at), err
 }
 
 // fits reports whether take would take a record at a position, so that none is

@@ -175,11 +175,8 @@ func (s *Stream) Span() (from, to time.Time, err error) {
 
 func (s *Stream) trackSpan(st *state, track level) (first, last time.Time, ok bool, err error) {
 	oldest, err := track.oldest()
-	if err != nil {
-		return first, last, false, err
-	}
-	newest, err := track.newest()
-	if err != nil {
+	newest, nerr := track.newest()
+	if err = errors.Join(err, nerr); err != nil {
 		return first, last, false, err
 	}
 	slices.Reverse(newest)
@@ -192,15 +189,14 @@ func (s *Stream) trackSpan(st *state, track level) (first, last time.Time, ok bo
 			if err != nil {
 				return first, last, false, err
 			}
-			entries, tracks := b.snapshot()
-			if len(entries) == 0 {
+			start, end, some := b.span()
+			if !some {
 				continue
 			}
-			a, z := &entries[0], &entries[len(entries)-1]
-			if start := tracks[a.track].Time(a.start); !ok || start.Before(first) {
+			if !ok || start.Before(first) {
 				first = start
 			}
-			if end := tracks[z.track].Time(z.start + z.dur); end.After(last) {
+			if end.After(last) {
 				last = end
 			}
 			ok = true
@@ -208,4 +204,14 @@ func (s *Stream) trackSpan(st *state, track level) (first, last time.Time, ok bo
 		}
 	}
 	return first, last, ok, nil
+}
+
+// span returns when the first segment of a blob begins and the last one ends.
+func (b *blob) span() (from, to time.Time, ok bool) {
+	entries, tracks := b.snapshot()
+	if len(entries) == 0 {
+		return from, to, false
+	}
+	a, z := &entries[0], &entries[len(entries)-1]
+	return tracks[a.track].Time(a.start), tracks[z.track].Time(z.start + z.dur), true
 }

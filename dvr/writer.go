@@ -169,7 +169,7 @@ func (w *writer) begin(s sluice.Segment) error {
 	id := &w.blob.head.id
 	number := w.count - 1
 	if w.desc != s.Track {
-		body, err := appendTrack(nil, w.count, s.Track)
+		body, err := trackBody(w.count, s.Track)
 		if err != nil {
 			return err
 		}
@@ -260,7 +260,7 @@ func (w *writer) close(s sluice.Segment, flags uint32) {
 		b = id.appendRecord(b, kindSamples, w.table)
 		e.samples = uint32(len(b))
 	}
-	last := id.appendRecord(nil, kindSegment, e.append(nil))
+	last := id.appendRecord(nil, kindSegment, e.body())
 	if err := w.write(append(b, last...)); err != nil {
 		w.fail(err)
 		w.close(s, flags) // as one that the disk refused
@@ -364,7 +364,7 @@ func (w *writer) flushGaps(hour time.Time) {
 			continue
 		}
 		w.entry.dur, w.entry.flags = g.Dur, flagGap
-		segment := w.blob.head.id.appendRecord(nil, kindSegment, w.entry.append(nil))
+		segment := w.blob.head.id.appendRecord(nil, kindSegment, w.entry.body())
 		if err := w.write(segment); err != nil {
 			w.disk.failed("write a gap", err)
 			w.gaps = append(w.gaps, gaps[i:]...)

@@ -117,18 +117,7 @@ func (f *Fragment) run(trun []byte, defaults Chunk, sampleFlags uint32, first, s
 		if i == 0 {
 			own = firstFlags
 		}
-		if flags&trunDuration != 0 {
-			c.Dur = in.u32()
-		}
-		if flags&trunSampleSize != 0 {
-			c.Size = in.u32()
-		}
-		if flags&trunFlags != 0 {
-			own = in.u32()
-		}
-		if flags&trunComposition != 0 {
-			c.Offset = int32(in.u32())
-		}
+		own = c.sample(&in, flags, own)
 		if in.short || uint64(c.Size) > uint64(end-at) {
 			return fmt.Errorf("cmaf: trun or its data is cut off: %w", ErrFormat)
 		}
@@ -143,6 +132,24 @@ func (f *Fragment) run(trun []byte, defaults Chunk, sampleFlags uint32, first, s
 		return fmt.Errorf("cmaf: mdat of %d bytes holds %d of samples: %w", size, at-first, ErrFormat)
 	}
 	return nil
+}
+
+// sample reads the fields of a sample that a trun has; what are its flags is
+// returned.
+func (c *Chunk) sample(in *fields, trun, sampleFlags uint32) uint32 {
+	if trun&trunDuration != 0 {
+		c.Dur = in.u32()
+	}
+	if trun&trunSampleSize != 0 {
+		c.Size = in.u32()
+	}
+	if trun&trunFlags != 0 {
+		sampleFlags = in.u32()
+	}
+	if trun&trunComposition != 0 {
+		c.Offset = int32(in.u32())
+	}
+	return sampleFlags
 }
 
 // BoxSize returns the size and name of the box that head, its first eight
