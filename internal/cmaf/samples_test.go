@@ -24,8 +24,8 @@ func TestParseFragment(t *testing.T) {
 			for i, s := range f.Samples {
 				require.Equal(t, want[i].Data, p.Data[s.Start:s.Start+s.Size])
 				require.Equal(t, int64(want[i].DecodeTime), s.DTS)
-				require.EqualValues(t, want[i].PresentationTime(), s.PTS)
-				require.EqualValues(t, want[i].Dur, s.Dur)
+				require.Equal(t, want[i].PresentationTime(), uint64(s.PTS))
+				require.Equal(t, int64(want[i].Dur), s.Dur)
 				require.Equal(t, want[i].IsSync(), s.Key)
 			}
 			for n := range p.Data {
