@@ -24,7 +24,7 @@ func TestParseFragment(t *testing.T) {
 			for i, s := range f.Samples {
 				require.Equal(t, want[i].Data, p.Data[s.Start:s.Start+s.Size])
 				require.Equal(t, int64(want[i].DecodeTime), s.DTS)
-				require.Equal(t, want[i].PresentationTime(), uint64(s.PTS))
+				require.Equal(t, want[i].PresentationTime(), s.PTS)
 				require.Equal(t, int64(want[i].Dur), s.Dur)
 				require.Equal(t, want[i].IsSync(), s.Key)
 			}
