@@ -68,7 +68,7 @@ func crashPackets(era int) []sluice.Packet {
 // A recorder that is killed anywhere leaves everything up to the last complete
 // segment, nothing that is broken, and a stream that can be recorded on.
 func TestKilledWhileRecording(t *testing.T) {
-	kills := 6
+	kills := 4
 	if thorough() {
 		kills = 200
 	}
