@@ -277,7 +277,7 @@ func sendTS(ctx context.Context, rawURL string, ts []byte, after time.Duration) 
 	if err := sleepUntil(ctx, time.Now().Add(after)); err != nil {
 		return nil
 	}
-	c, err := srt.Dial(ctx, rawURL, srt.Config{})
+	c, err := srt.Dial(ctx, rawURL, srt.Config{Latency: time.Second})
 	if err != nil {
 		return err
 	}

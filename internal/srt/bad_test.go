@@ -38,7 +38,7 @@ func TestMalformedHandshakes(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	l := listen(t, Config{})
-	d, a := pair(ctx, t, l, l.Addr().String(), nil, Config{})
+	d, a := pair(ctx, t, l, l.Addr().String(), url.Values{"latency": {"2000"}}, Config{})
 	go func() {
 		numbered(t, d, 500, 2*time.Millisecond)
 		d.Flush()
@@ -134,7 +134,7 @@ func TestBadPacketsOfAPeer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	l := listen(t, Config{})
-	good, a := pair(ctx, t, l, l.Addr().String(), nil, Config{})
+	good, a := pair(ctx, t, l, l.Addr().String(), url.Values{"latency": {"2000"}}, Config{})
 	bad, _ := pair(ctx, t, l, l.Addr().String(), url.Values{"passphrase": {secret}}, Config{})
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 5000 {

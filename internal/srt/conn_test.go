@@ -111,10 +111,10 @@ func count(t testing.TB, c *Conn) (n, missing int) {
 
 func TestStreamArrivesWhole(t *testing.T) {
 	for name, more := range map[string]url.Values{
-		"plain":   {},
-		"AES-128": {"passphrase": {secret}},
-		"AES-192": {"passphrase": {secret}, "pbkeylen": {"24"}},
-		"AES-256": {"passphrase": {secret}, "pbkeylen": {"32"}},
+		"plain":   {"latency": {"2000"}},
+		"AES-128": {"latency": {"2000"}, "passphrase": {secret}},
+		"AES-192": {"latency": {"2000"}, "passphrase": {secret}, "pbkeylen": {"24"}},
+		"AES-256": {"latency": {"2000"}, "passphrase": {secret}, "pbkeylen": {"32"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
