@@ -175,6 +175,9 @@ func (s *InBand) key(u []byte) bool {
 // learn takes the parameter sets of an access unit. An SPS that is not known
 // begins a new set of them; others replace those of their number.
 func (s *InBand) learn(fresh inBandSets) error {
+	if err := fresh.check(); err != nil { // before each is compared with all
+		return err
+	}
 	for _, u := range fresh[1] {
 		if !slices.ContainsFunc(s.sets[1], func(old []byte) bool { return bytes.Equal(old, u) }) {
 			s.sets[1], s.changed = cloneSets(fresh[1]), true
@@ -189,15 +192,23 @@ func (s *InBand) learn(fresh inBandSets) error {
 			s.put(i, u)
 		}
 	}
+	err := s.sets.check()
+	if err != nil {
+		s.sets = inBandSets{}
+	}
+	return err
+}
+
+// check refuses more than is held.
+func (sets *inBandSets) check() error {
 	count, size := 0, 0
-	for _, units := range s.sets {
+	for _, units := range sets {
 		count += len(units)
 		for _, u := range units {
 			size += len(u)
 		}
 	}
 	if count > maxSets || size > maxSetsBytes {
-		s.sets = inBandSets{}
 		return fmt.Errorf("codec: %d parameter sets of %d bytes: %w", count, size, ErrUnsupported)
 	}
 	return nil
