@@ -169,6 +169,20 @@ func TestTracksAreNumbered(t *testing.T) {
 	assert.Equal(t, []uint32{1, 2, 11, 12, 21}, []uint32{l.next(true), l.next(false), l.next(true), l.next(true), l.next(false)})
 }
 
+// Sound waits for the layers that were announced so that all begins together,
+// but not for a camera that is off.
+func TestSoundDoesNotWaitForEverForLayers(t *testing.T) {
+	s := &Session{layout: layout{layers: 3}}
+	sound := &incoming{s: s, remote: &webrtc.TrackRemote{}}
+	now := time.Unix(100, 0)
+	assert.False(t, s.open(sound, &sluice.Track{}, now))
+	assert.False(t, s.open(sound, &sluice.Track{}, now.Add(layersWait-time.Millisecond)))
+	now = now.Add(layersWait)
+	assert.True(t, s.open(sound, &sluice.Track{}, now))
+	s.layout.since = now // the camera is there
+	assert.True(t, s.open(sound, &sluice.Track{}, now), "and then stays")
+}
+
 func TestUnpackersWantFramesFromTheirStart(t *testing.T) {
 	for name, c := range map[string]struct {
 		unpacker unpacker
