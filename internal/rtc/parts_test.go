@@ -207,6 +207,17 @@ func TestUnpackersWantFramesFromTheirStart(t *testing.T) {
 	}
 }
 
+// A key frame that is not shown when it is decoded is no place to start: what
+// is shown first needs what was before.
+func TestAV1KeyFrameHasToBeShown(t *testing.T) {
+	for first, key := range map[byte]bool{0x10: true, 0x00: false} {
+		payload := []byte{0x28, 11, 0x08, 0, 0, 0, 0x02, 0xaf, 0xff, 0x9f, 0x7f, 0x20, 0x08, 0x30, first, 1, 2}
+		u, err := newAV1("").unpack([][]byte{payload})
+		require.NoError(t, err)
+		assert.Equal(t, key, u.key)
+	}
+}
+
 // A bad packet behind good ones is refused as the first would be.
 func TestEveryOpusPacketIsLookedAt(t *testing.T) {
 	o := newOpus("")
