@@ -207,6 +207,23 @@ func TestUnpackersWantFramesFromTheirStart(t *testing.T) {
 	}
 }
 
+// Some encoders say their parameter sets twice before some key frames. Nothing
+// changes by that.
+func TestParameterSetsSaidTwiceAreNoNewTrack(t *testing.T) {
+	sps := []byte{0x67, 66, 192, 30, 219, 2, 128, 191, 229, 192, 68, 0, 0, 3, 0, 4, 0, 0, 3, 0, 240, 60, 88, 185, 32}
+	pps, other, idr := []byte{0x68, 0xcb, 0x8c, 0xb2}, []byte{0x68, 0xcb, 0x83, 0xcb, 0x20}, []byte{0x65, 1, 2}
+	u := newH264("")
+	first, err := u.unpack([][]byte{sps, pps, idr})
+	require.NoError(t, err)
+	require.NotNil(t, first.track)
+	again, err := u.unpack([][]byte{sps, pps, sps, pps, idr})
+	require.NoError(t, err)
+	assert.Same(t, first.track, again.track)
+	again, err = u.unpack([][]byte{sps, other, idr})
+	require.NoError(t, err)
+	assert.NotSame(t, first.track, again.track)
+}
+
 // A key frame that is not shown when it is decoded is no place to start: what
 // is shown first needs what was before.
 func TestAV1KeyFrameHasToBeShown(t *testing.T) {
