@@ -97,27 +97,6 @@ func AV1Sample(unit []byte) ([]byte, error) {
 	return out, nil
 }
 
-// AV1HasKey reports whether a decoder may start with a temporal unit: it has a
-// sequence header, and its first frame is a key frame that is coded there.
-func AV1HasKey(unit []byte) bool {
-	units, err := av1Units(unit)
-	if err != nil {
-		return false
-	}
-	sequence := false
-	for _, u := range units {
-		switch u[0] >> 3 & 15 {
-		case obuSequence:
-			sequence = true
-		case obuFrameHeader, obuFrame:
-			head := 1 + int(u[0]>>2&1)
-			// show_existing_frame, frame_type: 0 is a key frame.
-			return sequence && len(u) > head && u[head]>>5 == 0
-		}
-	}
-	return false
-}
-
 // av1Units splits OBUs; those returned have no size field. One without ends
 // the sequence.
 func av1Units(b []byte) (units [][]byte, err error) {

@@ -15,7 +15,7 @@ type InBand struct {
 	sets    inBandSets // as they came
 	changed bool       // since the last track
 	good    inBandSets // of the last track
-	started bool       // a picture has been
+	started bool       // a key frame has been
 	cra     craState
 }
 
@@ -51,8 +51,8 @@ type Sample struct {
 func NewAVC() *InBand { return &InBand{} }
 
 // NewHEVC returns the InBand of an H.265 stream. A CRA is a key frame if the
-// stream's last one was not followed by RASL pictures; where the stream begins
-// with one, it is, and its RASL pictures are left out.
+// stream's last one was not followed by RASL pictures; where no key frame was before
+// it, it is, and its RASL pictures are left out.
 func NewHEVC() *InBand { return &InBand{hevc: true} }
 
 // Sample reads an access unit with start codes, which it copies. An error
@@ -95,6 +95,7 @@ func (s *InBand) Sample(annexB []byte) (Sample, error) {
 		return Sample{}, fmt.Errorf("codec: picture before the parameter sets: %w", ErrInvalid)
 	}
 	out.Data = data
+	s.started = s.started || out.Key
 	return out, nil
 }
 
@@ -160,21 +161,22 @@ func (s *InBand) skip(u []byte) bool {
 }
 
 func (s *InBand) key(u []byte) bool {
-	begins := !s.started
-	s.started = true
 	if !s.hevc {
 		return u[0]&0x1f == naluIDR
 	}
 	t := hevcType(u)
 	if t >= hevcBLA && t <= hevcCRA {
-		s.cra.first = t == hevcCRA && begins
+		s.cra.first = t == hevcCRA && !s.started
 	}
-	return t >= hevcBLA && t <= hevcIDR || t == hevcCRA && (begins || s.cra.closed)
+	return t >= hevcBLA && t <= hevcIDR || t == hevcCRA && (!s.started || s.cra.closed)
 }
 
 // learn takes the parameter sets of an access unit. An SPS that is not known
 // begins a new set of them; others replace those of their number.
 func (s *InBand) learn(fresh inBandSets) error {
+	if err := fresh.check(); err != nil { // before each is compared with all
+		return err
+	}
 	for _, u := range fresh[1] {
 		if !slices.ContainsFunc(s.sets[1], func(old []byte) bool { return bytes.Equal(old, u) }) {
 			s.sets[1], s.changed = cloneSets(fresh[1]), true
@@ -189,15 +191,23 @@ func (s *InBand) learn(fresh inBandSets) error {
 			s.put(i, u)
 		}
 	}
+	err := s.sets.check()
+	if err != nil {
+		s.sets = inBandSets{}
+	}
+	return err
+}
+
+// check refuses more than is held.
+func (sets *inBandSets) check() error {
 	count, size := 0, 0
-	for _, units := range s.sets {
+	for _, units := range sets {
 		count += len(units)
 		for _, u := range units {
 			size += len(u)
 		}
 	}
 	if count > maxSets || size > maxSetsBytes {
-		s.sets = inBandSets{}
 		return fmt.Errorf("codec: %d parameter sets of %d bytes: %w", count, size, ErrUnsupported)
 	}
 	return nil

@@ -77,6 +77,24 @@ func TestInBand(t *testing.T) {
 	}
 }
 
+// Each set is compared with those that are held: as many as an access unit can
+// hold would take hours.
+func TestParameterSetsAreCountedBeforeTheyAreCompared(t *testing.T) {
+	all := [][]byte{someSPS}
+	for i := range 3000 { // each of another number
+		all = append(all, []byte{0x68, 0, 0x10, byte(i>>6) | 1, byte(i<<2) | 0x80, 0x80})
+	}
+	unit := units(append(all, idr)...)
+	s := NewAVC()
+	var err error
+	allocs := testing.AllocsPerRun(1, func() { _, err = s.Sample(unit) })
+	require.ErrorIs(t, err, ErrUnsupported)
+	require.Less(t, allocs, 1000.0)
+	out, err := s.Sample(units(someSPS, somePPS, idr))
+	require.NoError(t, err)
+	require.NotNil(t, out.Track, "the next one is taken")
+}
+
 func TestAppendAnnexB(t *testing.T) {
 	s := NewAVC()
 	in := units([]byte{9, 0xf0}, someSPS, somePPS, idr)

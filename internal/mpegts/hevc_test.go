@@ -68,6 +68,13 @@ func TestOpenGOP(t *testing.T) {
 		rasl++
 	}
 	require.Positive(t, rasl)
+	for _, before := range []int{0, 3} { // pictures that come without their parameter sets
+		joinedAt(t, b, first-before, 50-first-rasl)
+	}
+}
+
+// joinedAt reads b from a picture on, of which want can be used.
+func joinedAt(t *testing.T, b []byte, first, want int) {
 	var joined [][]byte
 	starts := 0
 	for _, p := range split(b) {
@@ -80,7 +87,7 @@ func TestOpenGOP(t *testing.T) {
 	}
 	got, _ := readAll(t, bytes.Join(joined, nil))
 	late := media(got)
-	require.Len(t, late, 50-first-rasl)
+	require.Len(t, late, want)
 	require.Equal(t, []int{0}, keys(late))
 
 	for i := range late {

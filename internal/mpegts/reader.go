@@ -34,7 +34,8 @@ const (
 type Config struct {
 	// MaxUnit is the largest PES packet without a length, in bytes; all those
 	// that are incomplete may take twice as much together. Default 8 MiB: a key
-	// frame of 4K video at 100 Mbit/s has about 2. A larger one is dropped.
+	// frame of 4K video at 100 Mbit/s has about 2. A larger one is dropped, and
+	// one of sound beyond 256 KiB.
 	MaxUnit int
 	// Log takes what is left out and why. Default: nothing is logged.
 	Log *slog.Logger

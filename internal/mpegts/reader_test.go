@@ -469,6 +469,24 @@ func TestTooLarge(t *testing.T) {
 	require.Zero(t, r.held)
 }
 
+// Sound says its length (13818-1, 2.4.3.7). One PES packet of it without must
+// not hold hundreds of thousands of frames, which would all be given out at once.
+func TestSoundWithoutALengthIsBounded(t *testing.T) {
+	r := newReader(Config{})
+	s := newStream(elementary{pid: 0x100}, codecOf(elementary{kind: typeMPEG1Audio}))
+	frame := append([]byte{0xff, 0xf3, 0x14, 0xc0}, make([]byte, 20)...)
+	r.media(s, tsPacket{pid: 0x100, start: true, payload: appendStamp([]byte{0, 0, 1, idAudio, 0, 0, 0x80, 0x80, 5}, 2, 9)})
+	for cc := byte(1); r.counters.damaged.Load() == 0 && r.held < 4<<20; cc++ {
+		r.media(s, tsPacket{pid: 0x100, cc: cc & 15, payload: bytes.Repeat(frame, 7)})
+	}
+	require.Zero(t, r.held)
+	require.True(t, s.gap)
+
+	r.media(s, tsPacket{pid: 0x100, cc: s.link.cc + 1, start: true, payload: append(appendStamp([]byte{0, 0, 1, idAudio, 0, 0, 0x80, 0x80, 5}, 2, 9), frame...)})
+	r.end(s)
+	require.NotEmpty(t, packetsOf(r.queue), "a small one is read")
+}
+
 // The first program is read, and stays so as long as it is there.
 func TestSeveralPrograms(t *testing.T) {
 	d := &newReader(Config{}).demux

@@ -99,8 +99,8 @@ func (d *demux) media(s *stream, p tsPacket) {
 		}
 	}
 	switch {
-	case len(s.buf) > d.r.cfg.MaxUnit || d.held > 2*d.r.cfg.MaxUnit:
-		d.r.complain("PES packet dropped: too large", "pid", s.es.pid, "most", d.r.cfg.MaxUnit)
+	case len(s.buf) > s.most(d.r.cfg.MaxUnit) || d.held > 2*d.r.cfg.MaxUnit:
+		d.r.complain("PES packet dropped: too large", "pid", s.es.pid, "most", s.most(d.r.cfg.MaxUnit))
 		d.drop(s)
 	case s.want > 0 && len(s.buf) >= s.want:
 		d.finish(s)
@@ -108,6 +108,18 @@ func (d *demux) media(s *stream, p tsPacket) {
 		d.finish(s)
 		s.early = true
 	}
+}
+
+// maxSound is the largest PES packet of sound that says no length, as it should:
+// seconds of it.
+const maxSound = 256 << 10
+
+// most is the largest PES packet that is taken.
+func (s *stream) most(unit int) int {
+	if s.sound != nil {
+		return min(unit, maxSound)
+	}
+	return unit
 }
 
 // follows checks the continuity counter. It returns false for a packet that is

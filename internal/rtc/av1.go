@@ -38,7 +38,7 @@ func (a *av1) unpack(payloads [][]byte) (unit, error) {
 	if err != nil {
 		return unit{}, err
 	}
-	key := codec.AV1HasKey(sample)
+	key := codec.AV1Picture(sample) == codec.Start
 	if key {
 		track, err := codec.AV1(sample)
 		if err != nil {

@@ -14,7 +14,7 @@ const scale = 90000
 const (
 	slewUpTo     = scale / 10 // a larger correction is made at once
 	slewPerMille = 5          // of the time that passes
-	notBelieved  = 5 * scale  // a correction beyond it
+	notBelieved  = 5 * scale  // a correction, or a step of time stamps, beyond it
 )
 
 // commonClock is the time base of a session's tracks.
@@ -40,7 +40,8 @@ type trackClock struct {
 }
 
 // position returns where a frame of that time stamp lies, in ticks of scale;
-// arrival counts for the first only. It never goes back.
+// arrival counts for the first, and where a sender counts anew. It never goes
+// back.
 func (c *trackClock) position(ts uint32, arrival time.Time) int64 {
 	c.common.mu.Lock()
 	defer c.common.mu.Unlock()
@@ -62,6 +63,11 @@ func (c *trackClock) position(ts uint32, arrival time.Time) int64 {
 		c.correct -= part
 	}
 	dts := c.offset + sluice.Rescale(c.ticks, c.rate, scale)
+	here := sluice.Rescale(int64(arrival.Sub(c.common.began)), int64(time.Second), scale)
+	if size := sluice.Rescale(step, c.rate, scale); size < -notBelieved || size > notBelieved && dts-here > notBelieved {
+		c.offset += here - dts // no frame is so old, and none comes from the future
+		c.correct, dts = 0, here
+	}
 	if !first {
 		dts = max(dts, c.lastDTS+1)
 	}

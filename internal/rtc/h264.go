@@ -67,10 +67,10 @@ func (h *h264) unpack(payloads [][]byte) (unit, error) {
 		}
 		switch kind {
 		case h264SPS:
-			sps = append(sps, u)
+			sps = withSet(sps, u)
 			continue
 		case h264PPS:
-			pps = append(pps, u)
+			pps = withSet(pps, u)
 			continue
 		case h264Delimiter, h264EndSeq, h264EndSeq + 1, h264Filler:
 			continue
@@ -92,6 +92,17 @@ func (h *h264) unpack(payloads [][]byte) (unit, error) {
 	}
 	out.track = h.track
 	return out, nil
+}
+
+// maxSets bounds the parameter sets of a kind in an access unit; most have one.
+const maxSets = 64
+
+// withSet appends a parameter set that is not there yet.
+func withSet(sets [][]byte, u []byte) [][]byte {
+	if len(sets) == maxSets || slices.ContainsFunc(sets, func(s []byte) bool { return slices.Equal(s, u) }) {
+		return sets
+	}
+	return append(sets, u)
 }
 
 // parameters takes the sets of an access unit.

@@ -15,6 +15,7 @@ import (
 
 const (
 	maxFrame     = 4 << 20                // a key frame of 8K at 100 Mbit/s
+	packetCost   = 64                     // of it, for each packet: what is held beside its payload
 	keyNotOften  = 300 * time.Millisecond // encoders answer no more often either
 	keyAgain     = time.Second            // while one is missing
 	longestFrame = scale                  // a picture behind it comes late
@@ -181,7 +182,7 @@ func (t *incoming) packet(p *rtp.Packet, now time.Time) {
 	}
 	f.ts = p.Timestamp
 	f.payloads = append(f.payloads, p.Payload)
-	f.size += len(p.Payload)
+	f.size += len(p.Payload) + packetCost
 	if f.size > maxFrame {
 		t.damage()
 		f.headless = true

@@ -14,6 +14,8 @@ const layersWait = 2 * time.Second // for layers of simulcast to show their size
 type layout struct {
 	layers         int       // of simulcast that were announced
 	since          time.Time // the first of them showed its size
+	media          time.Time // the first that was no layer came
+	alone          bool      // what is no layer goes out, without them
 	decided        bool
 	videos, audios uint32
 }
@@ -33,6 +35,7 @@ func (l *layout) next(video bool) uint32 {
 
 // open reports whether a track's media goes out, and gives layers of simulcast
 // their numbers once all of them, or time, have shown which is the largest.
+// Other tracks wait for that, unless no layer comes.
 func (s *Session) open(t *incoming, track *sluice.Track, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,6 +55,13 @@ func (s *Session) open(t *incoming, track *sluice.Track, now time.Time) bool {
 		return true
 	case layer && l.since.IsZero():
 		l.since = now
+	case !layer && l.media.IsZero():
+		l.media = now
+	case !layer && l.since.IsZero() && now.Sub(l.media) >= layersWait:
+		l.alone = true // a camera that is off, say
+	}
+	if !layer && l.alone {
+		return true
 	}
 	var layers []*incoming
 	for _, o := range s.incoming {

@@ -209,7 +209,7 @@ func ivfClip(t *testing.T, fourCC sluice.FourCC, file []byte) *clip {
 			if frame, err = codec.AV1Sample(frame); err != nil {
 				t.Fatal(err)
 			}
-			require.Equal(t, key, codec.AV1HasKey(frame), "frame %d", len(c.frames))
+			require.Equal(t, key, codec.AV1Picture(frame) == codec.Start, "frame %d", len(c.frames))
 			if c.track == nil {
 				c.track, err = codec.AV1(frame)
 				require.NoError(t, err)

@@ -15,6 +15,10 @@ const (
 	maxOffer    = 64 << 10
 	maxSections = 8
 	maxFormats  = 32 // of ours in a section
+
+	// Candidates of a peer in all: checks are sent to each of them, from each of
+	// our addresses, whoever may be there.
+	maxCandidates = 128
 )
 
 // Offer is an SDP offer that has been looked through.
@@ -28,6 +32,8 @@ type Offer struct {
 	text    string
 	formats []format // that are ours
 	layers  int      // of simulcast, 0 without
+
+	candidates int
 }
 
 // ParseOffer checks an offer: that it is SDP, and that it sends at least one
@@ -44,7 +50,10 @@ func ParseOffer(b []byte) (*Offer, error) {
 	if len(d.MediaDescriptions) > maxSections {
 		return nil, fmt.Errorf("rtc: offer of %d media sections: at most %d are taken: %w", len(d.MediaDescriptions), maxSections, ErrOffer)
 	}
-	o := &Offer{text: string(b)}
+	o := &Offer{text: string(b), candidates: countCandidates(d)}
+	if o.candidates > maxCandidates {
+		return nil, fmt.Errorf("rtc: offer of %d candidates: at most %d are taken: %w", o.candidates, maxCandidates, ErrOffer)
+	}
 	for _, m := range d.MediaDescriptions {
 		if err := o.section(m); err != nil {
 			return nil, err
@@ -54,6 +63,21 @@ func ParseOffer(b []byte) (*Offer, error) {
 		return nil, fmt.Errorf("rtc: the offer sends no media: offer video or audio, sendonly: %w", ErrOffer)
 	}
 	return o, nil
+}
+
+func countCandidates(d sdp.SessionDescription) (n int) {
+	count := func(attributes []sdp.Attribute) {
+		for _, a := range attributes {
+			if a.Key == "candidate" {
+				n++
+			}
+		}
+	}
+	count(d.Attributes)
+	for _, m := range d.MediaDescriptions {
+		count(m.Attributes)
+	}
+	return n
 }
 
 // section looks at one media section.

@@ -17,14 +17,14 @@ type opus struct{ track *sluice.Track }
 func newOpus(string) unpacker { return &opus{} }
 
 func (o *opus) unpack(payloads [][]byte) (unit, error) {
-	if len(payloads) != 1 || len(payloads[0]) == 0 {
-		return unit{}, fmt.Errorf("rtc: Opus: empty packet: %w", ErrMedia)
+	if len(payloads) != 1 {
+		return unit{}, fmt.Errorf("rtc: Opus: frame of %d packets: %w", len(payloads), ErrMedia)
+	}
+	samples := codec.OpusSamples(payloads[0])
+	if samples == 0 {
+		return unit{}, fmt.Errorf("rtc: Opus packet of %d bytes: %w", len(payloads[0]), ErrMedia)
 	}
 	if o.track == nil {
-		samples := codec.OpusSamples(payloads[0])
-		if samples == 0 {
-			return unit{}, fmt.Errorf("rtc: Opus packet of %d bytes: %w", len(payloads[0]), ErrMedia)
-		}
 		track, err := codec.Opus(codec.OpusHead{Channels: 2, InputRate: 48000})
 		if err != nil {
 			return unit{}, err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -130,9 +131,56 @@ func TestLargeCorrectionsAreMadeAtOnceAndAbsurdOnesNot(t *testing.T) {
 	assert.EqualValues(t, 45000+3601, audio.position(2880, at), "and never back")
 }
 
+// A sender that starts its time stamps anew goes on where it is by arrival; one
+// that was silent, where its time stamps say.
+func TestTimeStampsThatAreCountedAnew(t *testing.T) {
+	for name, jump := range map[string]uint32{"back": 1<<32 - 3600*90000, "ahead": 3600 * 90000} {
+		clock := trackClock{common: &commonClock{}, rate: 90000}
+		at, ts := time.Unix(100, 0), uint32(1<<32-9000)
+		clock.position(ts, at)
+		frame := func(step time.Duration) int64 {
+			ts += uint32(step * 90000 / time.Second)
+			at = at.Add(step)
+			return clock.position(ts, at)
+		}
+		for i := range int64(10) {
+			assert.Equal(t, (i+1)*3600, frame(40*time.Millisecond), name)
+		}
+		ts += jump
+		for i := range int64(10) {
+			assert.Equal(t, (i+11)*3600, frame(40*time.Millisecond), name)
+		}
+		assert.EqualValues(t, 20*3600+3600*90000, frame(time.Hour), "silence")
+	}
+}
+
+// What waited is read late, after a loss: it does not come from the future.
+func TestALossThatIsReadLateIsNoJump(t *testing.T) {
+	clock := trackClock{common: &commonClock{}, rate: 90000}
+	began := time.Unix(100, 0)
+	clock.position(0, began)
+	at := began.Add(20 * time.Second) // all that time nobody read
+	assert.EqualValues(t, 3600, clock.position(3600, at))
+	assert.EqualValues(t, 12*90000, clock.position(12*90000, at))
+}
+
 func TestTracksAreNumbered(t *testing.T) {
 	var l layout
 	assert.Equal(t, []uint32{1, 2, 11, 12, 21}, []uint32{l.next(true), l.next(false), l.next(true), l.next(true), l.next(false)})
+}
+
+// Sound waits for the layers that were announced so that all begins together,
+// but not for a camera that is off.
+func TestSoundDoesNotWaitForEverForLayers(t *testing.T) {
+	s := &Session{layout: layout{layers: 3}}
+	sound := &incoming{s: s, remote: &webrtc.TrackRemote{}}
+	now := time.Unix(100, 0)
+	assert.False(t, s.open(sound, &sluice.Track{}, now))
+	assert.False(t, s.open(sound, &sluice.Track{}, now.Add(layersWait-time.Millisecond)))
+	now = now.Add(layersWait)
+	assert.True(t, s.open(sound, &sluice.Track{}, now))
+	s.layout.since = now // the camera is there
+	assert.True(t, s.open(sound, &sluice.Track{}, now), "and then stays")
 }
 
 func TestUnpackersWantFramesFromTheirStart(t *testing.T) {
@@ -157,6 +205,59 @@ func TestUnpackersWantFramesFromTheirStart(t *testing.T) {
 		_, err := c.unpacker.unpack(c.payloads)
 		assert.Error(t, err, name)
 	}
+}
+
+// Some encoders say their parameter sets twice before some key frames. Nothing
+// changes by that.
+func TestParameterSetsSaidTwiceAreNoNewTrack(t *testing.T) {
+	sps := []byte{0x67, 66, 192, 30, 219, 2, 128, 191, 229, 192, 68, 0, 0, 3, 0, 4, 0, 0, 3, 0, 240, 60, 88, 185, 32}
+	pps, other, idr := []byte{0x68, 0xcb, 0x8c, 0xb2}, []byte{0x68, 0xcb, 0x83, 0xcb, 0x20}, []byte{0x65, 1, 2}
+	u := newH264("")
+	first, err := u.unpack([][]byte{sps, pps, idr})
+	require.NoError(t, err)
+	require.NotNil(t, first.track)
+	again, err := u.unpack([][]byte{sps, pps, sps, pps, idr})
+	require.NoError(t, err)
+	assert.Same(t, first.track, again.track)
+	again, err = u.unpack([][]byte{sps, other, idr})
+	require.NoError(t, err)
+	assert.NotSame(t, first.track, again.track)
+}
+
+// A key frame that is not shown when it is decoded is no place to start: what
+// is shown first needs what was before.
+func TestAV1KeyFrameHasToBeShown(t *testing.T) {
+	for first, key := range map[byte]bool{0x10: true, 0x00: false} {
+		payload := []byte{0x28, 11, 0x08, 0, 0, 0, 0x02, 0xaf, 0xff, 0x9f, 0x7f, 0x20, 0x08, 0x30, first, 1, 2}
+		u, err := newAV1("").unpack([][]byte{payload})
+		require.NoError(t, err)
+		assert.Equal(t, key, u.key)
+	}
+}
+
+// A bad packet behind good ones is refused as the first would be.
+func TestEveryOpusPacketIsLookedAt(t *testing.T) {
+	o := newOpus("")
+	u, err := o.unpack([][]byte{{0x78, 1, 2}})
+	require.NoError(t, err)
+	again, err := o.unpack([][]byte{{0x78, 3}})
+	require.NoError(t, err)
+	assert.Same(t, u.track, again.track)
+	_, err = o.unpack([][]byte{{0x1b, 3}})
+	assert.ErrorIs(t, err, ErrMedia, "longer than 120 ms")
+}
+
+// A picture of tiny packets takes the memory of its packets, and not of its
+// bytes only.
+func TestPacketsOfAFrameAreBounded(t *testing.T) {
+	in := &incoming{remote: &webrtc.TrackRemote{}, codec: &codecEntry{}, payload: 111}
+	for i := range 70000 {
+		in.packet(&rtp.Packet{Header: rtp.Header{PayloadType: 111, SequenceNumber: uint16(i)}, Payload: []byte{1}}, time.Now())
+		if in.dropped > 0 {
+			return
+		}
+	}
+	assert.Fail(t, "taken whole", "%d packets", len(in.frame.payloads))
 }
 
 func TestVP9LayersBecomeASuperframe(t *testing.T) {

@@ -90,8 +90,6 @@ type fragment struct {
 	candidates []webrtc.ICECandidateInit
 }
 
-const maxCandidates = 64 // in one fragment
-
 func parseFragment(text string) (f fragment, err error) {
 	mid, line := "", uint16(0)
 	sections := 0
@@ -138,6 +136,9 @@ func (s *Session) trickle(f fragment) error {
 	if f.ufrag != "" && f.ufrag != ufrag {
 		return errors.New("rtc: candidates of another ICE session: to restart ICE, send If-Match: *")
 	}
+	if s.candidates += len(f.candidates); s.candidates > maxCandidates {
+		return fmt.Errorf("rtc: more than %d candidates", maxCandidates)
+	}
 	for _, c := range f.candidates {
 		if err := s.pc.AddICECandidate(c); err != nil {
 			s.log.Debug("candidate not taken", "error", err)
@@ -160,6 +161,7 @@ func (s *Session) restartICE(ctx context.Context, f fragment) error {
 	if err != nil {
 		return err
 	}
+	s.candidates = len(f.candidates)
 	return s.negotiate(ctx, offer)
 }
 

@@ -48,7 +48,8 @@ type Session struct {
 	away     time.Time // since when the peer cannot be reached
 	remote   string    // the offer in force
 
-	negotiating sync.Mutex // one exchange of descriptions at a time
+	negotiating sync.Mutex // one exchange of descriptions at a time; of candidates
+	candidates  int        // of the peer
 }
 
 var (
@@ -69,6 +70,8 @@ func newSession(server *Server, api *webrtc.API, o *Offer) (*Session, error) {
 		ended:  make(chan struct{}),
 		closed: make(chan struct{}),
 		layout: layout{layers: o.layers},
+
+		candidates: o.candidates,
 	}
 	pc.OnTrack(s.onTrack)
 	pc.OnConnectionStateChange(s.onState)

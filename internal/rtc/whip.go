@@ -23,7 +23,7 @@ type WHIP struct {
 	// the session that [Server.Answer] made of the offer, or an error that is
 	// for the peer to read. ctx is the HTTP request's: the session outlives it.
 	Publish func(ctx context.Context, r *access.Request, o *Offer) (*Session, error)
-	// ICEServers are told to clients.
+	// ICEServers are told to clients, with credentials only to those admitted.
 	ICEServers []ICEServer
 
 	mu       sync.Mutex
@@ -55,7 +55,7 @@ func (h *WHIP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 	case r.Method == http.MethodOptions:
 		w.Header().Set("Accept-Post", sdpType)
-		h.links(w.Header())
+		h.links(w.Header(), false)
 		w.WriteHeader(http.StatusNoContent)
 	case r.Method == http.MethodPost:
 		h.post(w, r, base, key)
@@ -85,12 +85,16 @@ func cors(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// links adds a Link header for each ICE server (RFC 9725, 4.6).
-func (h *WHIP) links(header http.Header) {
+// links adds a Link header for each ICE server (RFC 9725, 4.6). Whoever has shown
+// no key is told of those only that want no password.
+func (h *WHIP) links(header http.Header, admitted bool) {
 	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 	for _, s := range h.ICEServers {
 		link := fmt.Sprintf(`<%s>; rel="ice-server"`, s.URL)
-		if s.Username != "" {
+		if s.Username != "" || s.Credential != "" {
+			if !admitted {
+				continue
+			}
 			link += fmt.Sprintf(`; username="%s"; credential="%s"; credential-type="password"`, quote.Replace(s.Username), quote.Replace(s.Credential))
 		}
 		header.Add("Link", link)
@@ -133,7 +137,7 @@ func (h *WHIP) post(w http.ResponseWriter, r *http.Request, base, key string) {
 	header.Set("Location", base+sessionPath+res.id)
 	header.Set("ETag", res.tag())
 	header.Set("Accept-Patch", fragmentType)
-	h.links(header)
+	h.links(header, true)
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, session.Answer()) // a client that is gone sends no media
 }

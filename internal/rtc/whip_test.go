@@ -75,8 +75,47 @@ func TestOptionsSayWhatIsTaken(t *testing.T) {
 	assert.Equal(t, 204, status)
 	assert.Equal(t, sdpType, header.Get("Accept-Post"))
 	assert.Contains(t, header.Get("Access-Control-Allow-Methods"), "PATCH")
+	assert.Equal(t, []string{`<stun:a.example>; rel="ice-server"`}, header.Values("Link"), "credentials are not for strangers")
+	status, header, body := do(t, "POST", s.url, sdpType, validOffer(t))
+	assert.Equal(t, 201, status, body)
 	assert.Equal(t, []string{`<stun:a.example>; rel="ice-server"`,
 		`<turn:b.example>; rel="ice-server"; username="u\"x"; credential="c"; credential-type="password"`}, header.Values("Link"))
+}
+
+// validOffer is an offer that is answered.
+func validOffer(t *testing.T) string {
+	api, err := clientAPI([]format{{codecEntry: codecByMIME(webrtc.MimeTypeVP8), payload: 96, rtx: 97}}, loggers{})
+	require.NoError(t, err)
+	pc, err := api.NewPeerConnection(webrtc.Configuration{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, pc.GracefulClose()) }()
+	_, err = pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+	require.NoError(t, err)
+	offer, err := pc.CreateOffer(nil)
+	require.NoError(t, err)
+	return offer.SDP
+}
+
+// The server sends checks to every candidate, whosever address it is.
+func TestCandidatesAreBounded(t *testing.T) {
+	s := newSite(t, Config{})
+	const line = "a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n"
+	status, _, body := do(t, "POST", s.url, sdpType, validOffer(t)+strings.Repeat(line, 1000))
+	assert.Equal(t, 400, status, body)
+	assert.Contains(t, body, "candidates")
+
+	status, header, body := do(t, "POST", s.url, sdpType, validOffer(t))
+	require.Equal(t, 201, status, body)
+	session := <-s.sessions
+	patch := func() int {
+		ufrag, _ := credentials(session.Answer())
+		status, _, _ := do(t, "PATCH", strings.TrimSuffix(s.url, "/whip/key")+header.Get("Location"), fragmentType,
+			"m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"+strings.Repeat(line, 60), "If-Match", `"`+ufrag+`"`)
+		return status
+	}
+	assert.Equal(t, 204, patch())
+	assert.Equal(t, 204, patch())
+	assert.Equal(t, 400, patch(), "more than 128 in all")
 }
 
 func TestSessionIsPatchedAndDeleted(t *testing.T) {
@@ -97,7 +136,7 @@ func TestSessionIsPatchedAndDeleted(t *testing.T) {
 		"trickled":            {tag, "a=ice-ufrag:" + ufrag + "\r\n" + candidate, 204},
 		"other credentials":   {tag, "a=ice-ufrag:other\r\n" + candidate, 400},
 		"restart, no ufrag":   {"*", candidate, 400},
-		"too many candidates": {tag, strings.Repeat("a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n", 100), 400},
+		"too many candidates": {tag, strings.Repeat("a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n", 150), 400},
 	} {
 		header := []string{}
 		if p.match != "" {

@@ -23,6 +23,9 @@ const (
 // maxTracks bounds the tracks of a Publisher. OBS sends up to six of each kind.
 const maxTracks = 32
 
+// maxTags bounds what is taken of an aggregate message: some seconds of media.
+const maxTags = 4096
+
 // Publisher is the media that a peer sends: a publisher's to our server, or
 // that of a server which a Client plays from.
 //
@@ -223,7 +226,7 @@ func (p *Publisher) command(m chunk.Message) error {
 func (p *Publisher) aggregate(m chunk.Message) error {
 	var first uint32
 	b := m.Data
-	for n := 0; len(b) >= 11; n++ {
+	for n := 0; len(b) >= 11 && len(p.queue) < maxTags; n++ {
 		size := int(b[1])<<16 | int(b[2])<<8 | int(b[3])
 		t := uint32(b[7])<<24 | uint32(b[4])<<16 | uint32(b[5])<<8 | uint32(b[6])
 		if size > len(b)-11 {

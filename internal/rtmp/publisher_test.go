@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"testing"
@@ -254,6 +255,18 @@ func FuzzMedia(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A message of 16 MB could hold two million tags, each of more bytes in memory.
+func TestTagsOfAMessageAreBounded(t *testing.T) {
+	tag := []byte{9, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0x27, 1, 0, 0, 0, 0, 0, 0, 16}
+	p := &Publisher{conn: newConn(nopConn{}, Config{})}
+	require.NoError(t, p.message(chunk.Message{Type: chunk.TypeAggregate, Data: bytes.Repeat(tag, 100)}))
+	require.Len(t, p.queue, 100)
+	require.Zero(t, p.dropped.Load())
+	require.NoError(t, p.message(chunk.Message{Type: chunk.TypeAggregate, Data: bytes.Repeat(tag, 800_000)}))
+	require.LessOrEqual(t, len(p.queue), maxTags+256)
+	require.NotZero(t, p.dropped.Load())
 }
 
 // FuzzAggregate takes any aggregate apart.

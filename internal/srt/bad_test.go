@@ -164,6 +164,56 @@ func TestBadPacketsOfAPeer(t *testing.T) {
 	assert.Zero(t, missing)
 }
 
+// unconnected returns a connection whose packets go nowhere.
+func unconnected(t *testing.T) *Conn {
+	t.Helper()
+	h, err := parseHandshake(conclusion(t, nil))
+	require.NoError(t, err)
+	pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	e := &endpoint{cfg: Config{}.withDefaults(), pc: pc, conns: map[uint32]*Conn{}}
+	now := time.Now()
+	c := e.agree(h, 1, peerAddr{addr: pc.LocalAddr().(*net.UDPAddr).AddrPort()}, now, now, 0)
+	t.Cleanup(func() {
+		c.hangUp()
+		require.NoError(t, pc.Close())
+	})
+	return c
+}
+
+// A loss report of a player's may name all that was sent, as often as it has
+// room: the work it makes must not grow with that.
+func TestLossReportIsReadForAsMuchAsWasSent(t *testing.T) {
+	c := unconnected(t)
+	const sent = 2000
+	for range sent {
+		c.out.add(newBuffer([]byte{1}), 0)
+	}
+	nak := appendControl(nil, ctrlNAK, 0, 0, 0, 0)
+	for range maxLossWords / 2 {
+		nak = append(nak, 0x80, 0, 0, 1, 0, 0, sent>>8, sent&0xff)
+	}
+	c.handle(nak, time.Now())
+	assert.EqualValues(t, sent, c.Stats().PeerLost)
+}
+
+// What a player sends, perhaps to be read in half an hour, is not kept.
+func TestNothingIsHeldOfWhatPlayersSend(t *testing.T) {
+	c := unconnected(t)
+	data := make([]byte, 200)
+	send := func() {
+		for i := range uint32(100) {
+			putData(data, 1+i, flagSolo|1, 1<<31-1, 0)
+			c.handle(data, time.Now())
+		}
+	}
+	send()
+	assert.Zero(t, c.Stats().Held)
+	c.media = true
+	send()
+	assert.Equal(t, 100, c.Stats().Held, "a publisher's is")
+}
+
 func FuzzHandshake(f *testing.F) {
 	f.Add(conclusion(f, nil))
 	f.Add(conclusion(f, nil)[:70])
@@ -218,6 +268,7 @@ func FuzzConn(f *testing.F) {
 		e := &endpoint{cfg: Config{}.withDefaults(), pc: pc, conns: map[uint32]*Conn{}}
 		now := time.Now()
 		c := e.agree(h, 1, peerAddr{addr: pc.LocalAddr().(*net.UDPAddr).AddrPort()}, now, now, 0)
+		c.media = true
 		for i := range 3 {
 			putData(data, uint32(1+2*i), flagSolo|1, 100, 0)
 			c.handle(data, now)

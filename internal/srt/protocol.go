@@ -61,7 +61,9 @@ func (c *Conn) handle(b []byte, at time.Time) {
 	now := c.at(at)
 	c.heard = now
 	if !isControl(b) {
-		c.data(b, now)
+		if c.media || c.ep.single {
+			c.data(b, now)
+		} // else a player's, which nobody asked for, and would be held until due
 		return
 	}
 	info, body := word(b, 1), b[headerSize:]
@@ -189,15 +191,19 @@ func (c *Conn) acknowledged(no uint32, body []byte, now int64) {
 	c.sendControl(now, ctrlACKACK, 0, no, nil)
 }
 
-// resend sends again what the peer misses, but for what is on its way.
+// resend sends again what the peer misses, but for what is on its way. A report
+// that names everything again and again is read until it has named as much as
+// there is.
 func (c *Conn) resend(body []byte, now int64) {
+	left := c.out.waiting()
 	parseLoss(body, func(s span) bool {
 		last := min(distance(s.to, c.out.first), c.out.waiting()-1)
-		for i := max(distance(s.from, c.out.first), 0); i <= last; i++ {
+		for i := max(distance(s.from, c.out.first), 0); i <= last && left > 0; i++ {
+			left--
 			c.stats.PeerLost++
 			c.repeat(advance(c.out.first, i), now, c.rtt.mean/2)
 		}
-		return true
+		return left > 0
 	})
 }
 

@@ -52,7 +52,7 @@ func FuzzStreamID(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		id, err := parseStreamID(s)
 		if err != nil {
-			if len(err.Error()) > 200 {
+			if len(err.Error()) > 320 {
 				t.Errorf("long error: %v", err)
 			}
 			return
