@@ -19,7 +19,9 @@ func TestPublishWithFFmpeg(t *testing.T) {
 }
 
 // TestPublishWithGStreamer sends what gst-launch encodes, with each of the AAC
-// encoders that Debian has.
+// encoders that Debian has. flvmux waits for whichever is late: unless it is told
+// to, it gives the picture's frames the time stamp of the sound that it has
+// already sent, many of them the same.
 func TestPublishWithGStreamer(t *testing.T) {
 	s := start(t)
 	for _, encoder := range []string{"voaacenc", "avenc_aac"} {
@@ -30,7 +32,7 @@ func TestPublishWithGStreamer(t *testing.T) {
 					"video/x-h264,profile=baseline ! h264parse ! queue ! mux. "+
 					"audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=2 ! audioconvert ! "+
 					encoder+" bitrate=96000 ! aacparse ! queue ! mux. "+
-					"flvmux name=mux streamable=true ! rtmp2sink location="+s.publish(strings.ReplaceAll(encoder, "_", "-")))...)
+					"flvmux name=mux streamable=true latency=2000000000 ! rtmp2sink location="+s.publish(strings.ReplaceAll(encoder, "_", "-")))...)
 			s.check(t, strings.ReplaceAll(encoder, "_", "-"))
 		})
 	}
