@@ -1,8 +1,8 @@
 package interop
 
 import (
+	"cmp"
 	"embed"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,18 +29,22 @@ type obs struct {
 	display string
 }
 
-// startOBS starts OBS on a screen of its own, drawn in software; it streams to
-// a server by itself.
-func startOBS(t *testing.T, server, key string) *obs { return startOBSAt(t, server, key, 640, 360) }
+// obsOptions are how OBS is set up: what a person would enter as custom server
+// and stream key, and the picture's size.
+type obsOptions struct {
+	server, key   string
+	width, height int    // 640 by 360 if 0
+	trust         string // directory to be OBS's /etc/ssl/certs; "": the system's own
+}
 
-// startOBSAt streams a picture of some size.
-func startOBSAt(t *testing.T, server, key string, width, height int) *obs {
+// startOBS starts OBS on a screen of its own, drawn in software; it streams by
+// itself.
+func startOBS(t *testing.T, c obsOptions) *obs {
 	t.Helper()
 	program, display := testmedia.Need(t, "obs"), startXvfb(t)
 	home := t.TempDir()
-	_, port, err := net.SplitHostPort(server)
-	require.NoError(t, err)
-	place := strings.NewReplacer("@PORT@", port, "@KEY@", key, "@WIDTH@", strconv.Itoa(width), "@HEIGHT@", strconv.Itoa(height))
+	place := strings.NewReplacer("@SERVER@", c.server, "@KEY@", c.key,
+		"@WIDTH@", strconv.Itoa(cmp.Or(c.width, 640)), "@HEIGHT@", strconv.Itoa(cmp.Or(c.height, 360)))
 	const root = "testdata/obs"
 	for from, to := range map[string]string{
 		"global.ini": "global.ini", "basic.ini": "basic/profiles/sluice/basic.ini",
@@ -53,8 +57,14 @@ func startOBSAt(t *testing.T, server, key string, width, height int) *obs {
 		require.NoError(t, os.WriteFile(to, []byte(place.Replace(string(text))), 0o600))
 	}
 	o := &obs{log: &output{}, display: display}
-	o.cmd = exec.Command(program, "--startstreaming", "--multi", "--collection", "sluice",
-		"--profile", "sluice", "--scene", "Scene", "--disable-updater", "--disable-missing-files-check")
+	command := []string{
+		program, "--startstreaming", "--multi", "--collection", "sluice",
+		"--profile", "sluice", "--scene", "Scene", "--disable-updater", "--disable-missing-files-check",
+	}
+	if c.trust != "" {
+		command = append([]string{testmedia.Need(t, "unshare"), "-m", "sh", "-c", `mount --bind "$0" /etc/ssl/certs && exec "$@"`, c.trust}, command...)
+	}
+	o.cmd = exec.Command(command[0], command[1:]...)
 	o.cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home+"/.config", "XDG_RUNTIME_DIR="+home,
 		"DISPLAY="+display, "QT_QPA_PLATFORM=xcb", "LIBGL_ALWAYS_SOFTWARE=1",
 		// Nobody listens there: OBS is not to look for updates of its plugins.

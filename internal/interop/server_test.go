@@ -20,11 +20,13 @@ import (
 )
 
 // server is a running bin/ugc.
-type server struct{ http, rtmp string } // host:port
+type server struct{ http, rtmp, rtmps, srt string } // host:port
 
 var (
-	publishAt = regexp.MustCompile(`rtmp://(127\.0\.0\.1:\d+)/live`)
-	watchAt   = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)/@`)
+	rtmpAt  = regexp.MustCompile(`rtmp://(127\.0\.0\.1:\d+)/live`)
+	rtmpsAt = regexp.MustCompile(`rtmps://YOUR\.HOST:(\d+)/live`)
+	srtAt   = regexp.MustCompile(`srt://(127\.0\.0\.1:\d+)\?streamid=publish:`)
+	watchAt = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)/@`)
 )
 
 // start runs the platform on free ports, which it prints, and stops it with
@@ -53,14 +55,16 @@ func start(t *testing.T, flags ...string) *server {
 	})
 	s := &server{}
 	lines := bufio.NewScanner(stdout)
-	for s.http == "" || s.rtmp == "" {
+	for s.http == "" { // which it says last
 		require.True(t, lines.Scan(), "the platform ended before it said where it is: %s", log)
-		if m := publishAt.FindStringSubmatch(lines.Text()); m != nil {
-			s.rtmp = m[1]
+		for at, address := range map[*regexp.Regexp]*string{rtmpAt: &s.rtmp, rtmpsAt: &s.rtmps, srtAt: &s.srt, watchAt: &s.http} {
+			if m := at.FindStringSubmatch(lines.Text()); m != nil {
+				*address = m[1]
+			}
 		}
-		if m := watchAt.FindStringSubmatch(lines.Text()); m != nil {
-			s.http = m[1]
-		}
+	}
+	if s.rtmps != "" {
+		s.rtmps = "127.0.0.1:" + s.rtmps
 	}
 	return s
 }

@@ -331,7 +331,7 @@ func (c *Client) describe(ctx context.Context, at uint32) error {
 func (c *Client) WritePacket(ctx context.Context, p sluice.Packet) error {
 	if c.mux.add(p.Track) {
 		at, _ := c.mux.stamp(p)
-		if err := c.describe(ctx, at); err != nil {
+		if err := c.describe(ctx, uint32(at)); err != nil {
 			return err
 		}
 	}
@@ -339,7 +339,8 @@ func (c *Client) WritePacket(ctx context.Context, p sluice.Packet) error {
 		return nil
 	}
 	c.blocks.Add(1)
-	return c.send(ctx, c.mux.cut(p))
+	bufs, _ := c.mux.cut(p)
+	return c.send(ctx, bufs)
 }
 
 func (c *Client) send(ctx context.Context, bufs [][]byte) error {

@@ -106,17 +106,17 @@ func (p *pump) packet(in sluice.Packet) error {
 	if p.mux.add(in.Track) {
 		p.setup = p.mux.setup()
 		at, _ := p.mux.stamp(in)
-		b, err := p.setup.messages(at)
+		b, err := p.setup.messages(uint32(at))
 		if err != nil {
 			return fmt.Errorf("rtmp: fan-out: %w", err)
 		}
-		p.log.append(&block{bufs: [][]byte{b}, at: now, time: at, news: p.setup})
+		p.log.append(&block{bufs: [][]byte{b}, at: now, time: uint32(at), news: p.setup})
 	}
 	if in.Data == nil || !p.mux.carries(in.Track) {
 		return nil
 	}
-	b := &block{bufs: p.mux.cut(in), at: now}
-	b.time, _ = p.mux.stamp(in)
+	b := &block{at: now}
+	b.bufs, b.time = p.mux.cut(in)
 	if in.Key && (in.Track.Kind == sluice.Video || !p.mux.has(sluice.Video)) {
 		b.start = p.setup
 	}

@@ -184,6 +184,32 @@ func TestFanoutLongBroadcasts(t *testing.T) {
 	}
 }
 
+// GStreamer's flvmux gives frames that come late the time stamp of the last, and
+// the timeline sets them a tick apart.
+func TestFanoutGivesNoMillisecondTwice(t *testing.T) {
+	s := newSite(t, FanoutConfig{})
+	g := &generator{video: testVideo(t, 1280), audio: testAudio(t), began: time.Unix(1.7e9, 0), gop: 20, size: 100}
+	var frames []sluice.Packet
+	for n := range 10 {
+		p := g.frame()
+		if n >= 4 && n < 8 { // four that share a millisecond
+			p.DTS = frames[3].DTS + 3600 + int64(n-4)
+		}
+		p.PTS = p.DTS + int64(n%2)*90*5
+		frames = append(frames, p)
+		s.write(t, p)
+	}
+	p := s.play(t)
+	for n, dts := range []int64{0, 40, 80, 120, 160, 161, 162, 163, 320, 360} {
+		v := nextMedia(t, p)
+		assert.Equal(t, dts, v.DTS, n)
+		assert.GreaterOrEqual(t, v.PTS, v.DTS, n)
+		if n%2 == 1 {
+			assert.InDelta(t, 5, v.PTS-dts, 3, n)
+		}
+	}
+}
+
 // deaf connects a player that never reads after it was told that it plays.
 func (s *site) deaf(t testing.TB) net.Conn {
 	c, err := Dial(testContext(t), "rtmp://"+s.addr+"/play/demo", Config{})

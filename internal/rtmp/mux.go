@@ -20,6 +20,8 @@ type mux struct {
 	tracks  []*sluice.Track
 	publish bool   // to a server, which has to be told to keep the metadata
 	stream  uint32 // message stream
+
+	last map[uint32]int64 // time stamp of each track's last frame
 }
 
 // add makes t known and reports whether players have to be told: it is new or
@@ -101,13 +103,21 @@ func (m *mux) clock(t *sluice.Track, ticks int64) int64 {
 	return sluice.Rescale(ticks, int64(t.Timescale), 1000) - m.began.UnixMilli()
 }
 
-// stamp returns a packet's time stamp and composition offset.
-func (m *mux) stamp(p sluice.Packet) (uint32, int32) {
+// stamp returns a packet's time stamp and composition offset. No two frames of a
+// track get the same millisecond: recorders refuse the second.
+func (m *mux) stamp(p sluice.Packet) (at int64, cts int32) {
 	if m.began.IsZero() {
 		m.began = time.UnixMilli(sluice.Rescale(p.DTS, int64(p.Track.Timescale), 1000))
 	}
-	dts, pts := max(0, m.clock(p.Track, p.DTS)), m.clock(p.Track, p.PTS)
-	return uint32(dts), int32(min(max(pts-dts, -1<<23), 1<<23-1))
+	at = max(0, m.clock(p.Track, p.DTS))
+	if last, ok := m.last[p.Track.ID]; ok {
+		at = max(at, last+1)
+	}
+	offset := m.clock(p.Track, p.PTS) - at
+	if p.PTS >= p.DTS {
+		offset = max(offset, 0)
+	}
+	return at, int32(min(max(offset, -1<<23), 1<<23-1))
 }
 
 func header(t *sluice.Track, at uint32) chunk.Message {
@@ -118,13 +128,17 @@ func header(t *sluice.Track, at uint32) chunk.Message {
 	return m
 }
 
-// cut returns the packet's chunks, which refer to its Data.
-func (m *mux) cut(p sluice.Packet) [][]byte {
+// cut returns the packet's chunks, which refer to its Data, and their time stamp.
+func (m *mux) cut(p sluice.Packet) ([][]byte, uint32) {
 	at, cts := m.stamp(p)
-	msg := header(p.Track, at)
+	if m.last == nil {
+		m.last = make(map[uint32]int64)
+	}
+	m.last[p.Track.ID] = at
+	msg := header(p.Track, uint32(at))
 	msg.Stream, msg.Data = m.stream, p.Data
 	tag := flv.Tag{Track: uint8(m.number(p.Track)), Kind: flv.Frame, Key: p.Key, CTS: cts}
-	return chunk.Cut(msg, codecFor(p.Track).head(p.Track, tag), outSize)
+	return chunk.Cut(msg, codecFor(p.Track).head(p.Track, tag), outSize), msg.Time
 }
 
 // config returns the configuration message of a track; false if its codec has
