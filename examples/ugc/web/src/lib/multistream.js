@@ -48,6 +48,8 @@ export function multistream() {
       if (status === 403) {
         form.element.hidden = rows.element.hidden = empty.hidden = true;
         stop(); // it will not change its mind
+        say(`This works only in a browser on the server itself. The server says: “${/** @type {Error} */ (e).message}”`);
+        return;
       }
       say(status ? /** @type {Error} */ (e).message : 'The server does not answer, trying again…');
     }

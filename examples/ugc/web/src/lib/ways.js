@@ -40,11 +40,11 @@ export function ways() {
   const note = h('p', { class: 'ways-note' }, 'Asking the server for its addresses…');
   const far = h('p', { class: 'tip' },
     `Another device does not find ${globalThis.location?.hostname}: open this page by the network address of this machine to copy what works there.`);
-  const srtTip = h('p', { class: 'tip' }, 'OBS takes the SRT address too: as its server, with the key left empty.');
+  const srtTip = h('p', { class: 'tip' }, 'Over a bad line: the SRT address as the server, with the key left empty.');
   far.hidden = !loopback.test(globalThis.location?.hostname ?? '');
-  const obs = way('OBS Studio', 'Settings → Stream → Service “Custom…”, then Start Streaming.', values.server, values.secureServer, values.key,
+  const obs = way('OBS Studio', 'Settings → Stream → Service “Custom…”, then Start Streaming.', values.server, values.secureServer, values.key, srtTip,
     h('p', { class: 'tip' }, 'For the shortest delay: keyframe interval 2 s, tune “zerolatency”.'));
-  const phone = way('Phone or hardware', 'Larix Broadcaster, cameras and encoder boxes: one address says it all.', values.rtmp, values.rtmps, values.srt, srtTip, far);
+  const phone = way('Phone or hardware', 'Larix Broadcaster, cameras and encoder boxes: one address says it all.', values.rtmp, values.rtmps, values.srt, far);
   const file = way('ffmpeg', 'Sends a file as if it were live:', values.ffmpeg, values.ffmpegSRT);
   const whip = way('WHIP', 'OBS 30 and later (Service “WHIP”), GStreamer, browsers: the shortest delay.', values.whipServer, values.bearer, values.whip);
   const all = h('div', { class: 'howto-ways', hidden: true }, obs, phone, file, whip);
