@@ -22,6 +22,8 @@ export function instructions(suggestion = 'demo') {
   const hint = h('p', { id: `${id}-hint`, class: 'hint' });
   const how = ways();
   const watch = h('a', { class: 'watch-link', href: '/' });
+  const studio = h('p', { class: 'howto-studio' }, h('a', { class: 'button primary', href: '/creator' }, 'Go live from this browser'),
+    h('span', null, 'with a camera or the screen, in the studio. Or with an encoder:'));
 
   const update = () => {
     const typed = input.value.trim().toLowerCase();
@@ -32,6 +34,7 @@ export function instructions(suggestion = 'demo') {
     setText(hint, !good ? 'Use 1 to 64 of a–z 0–9 _ - and begin with a letter or a digit.'
       : open ? 'This server is open: the name is the key, no account needed.'
         : 'Use the key that was made for this channel; keep it to yourself.');
+    studio.hidden = Boolean(server) && !server?.publish?.whip;
     how.update(server, open ? name : 'YOUR_STREAM_KEY');
     watch.setAttribute('href', `/@${name}`);
     setText(watch, `${location.host}/@${name}`);
@@ -39,8 +42,7 @@ export function instructions(suggestion = 'demo') {
   update();
 
   const element = h('div', { class: 'howto' },
-    h('p', { class: 'howto-studio' }, h('a', { class: 'button primary', href: '/creator' }, 'Go live from this browser'),
-      h('span', null, 'with a camera or the screen, in the studio. Or with an encoder:')),
+    studio,
     h('div', { class: 'howto-name' },
       h('label', { for: id }, 'Channel name'),
       h('div', { class: 'name-row' }, h('span', { class: 'at', 'aria-hidden': 'true' }, '@'), input),

@@ -67,11 +67,25 @@ show();
 poll(async (signal) => {
   const now = await live(signal).catch(() => null);
   answers = now !== null;
+  const could = sends();
   server = now ?? server;
+  if (could !== sends()) checkServer();
   if (server) dialog.update(server);
   key.update();
   showChannel();
 }, 2000);
+
+/** Whether the server takes what this browser could send. */
+function sends() {
+  return secure && (!server || Boolean(server.publish?.whip));
+}
+
+function checkServer() {
+  const note = byId('insecure');
+  note.hidden = sends();
+  note.textContent = 'This server takes nothing from browsers: WebRTC is switched off. Use one of the encoders below.';
+  show();
+}
 
 /** What depends on the channel and on what the server says of it. */
 function showChannel() {
@@ -228,7 +242,7 @@ function show() {
   setText(badge, { idle: stream ? 'Ready' : 'Off', connecting: 'Connecting', live: 'Live', reconnecting: 'Interrupted', failed: 'Not live' }[state]);
   setText(goText, busy ? 'Stop' : 'Go live');
   go.classList.toggle('stop', busy);
-  go.disabled = !secure || (!busy && (!stream || !key.good));
+  go.disabled = !busy && (!sends() || !stream || !key.good);
   mute.disabled = !stream?.getAudioTracks().length;
   key.lock(busy);
   for (const menu of [codec, tcp]) menu.disabled = busy;
