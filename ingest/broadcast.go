@@ -60,9 +60,11 @@ type broadcastConfig struct {
 // BroadcastStats describe a broadcast.
 type BroadcastStats struct {
 	Packets, Bytes uint64
+	LiveBytes      uint64 // of Bytes, those of the connections whose media went out
 	Connections    uint64 // so far
 	Switches       uint64 // to a connection that had been waiting for its turn
 	Live           bool   // a connection's media goes out
+	Protocol       string // of that connection, as in Request
 	Slate          bool   // the slate's does
 	Waiting        int    // connections that may be switched to
 	Era            uint32
@@ -248,6 +250,9 @@ func (b *Broadcast) Stats() BroadcastStats {
 	s := b.stats
 	s.Live, s.Slate, s.Waiting = b.active != nil, b.slate != nil, len(b.waiting)
 	s.Era, s.Repairs = b.timeline.era, b.timeline.repairs
+	if b.active != nil {
+		s.Protocol = b.active.input.protocol
+	}
 	return s
 }
 

@@ -208,6 +208,7 @@ func (b *Broadcast) write(c *connection, p sluice.Packet) error {
 		return err
 	}
 	b.heard = c.last
+	b.stats.LiveBytes += uint64(len(p.Data))
 	err := b.timeline.push(c.input, p, now)
 	b.collect()
 	ahead := b.timeline.ahead(now)

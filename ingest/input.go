@@ -28,6 +28,7 @@ type hints struct {
 
 // input is one connection of a broadcast.
 type input struct {
+	protocol    string // as in Request
 	clock       clock
 	hints       func() hints
 	tracks      []*feed
@@ -73,7 +74,11 @@ func newInput(scale, wrap int64, h func() hints) *input {
 }
 
 // again returns the same connection's input, as if nothing had come on it.
-func (in *input) again() *input { return newInput(in.clock.scale, in.clock.wrap, in.hints) }
+func (in *input) again() *input {
+	fresh := newInput(in.clock.scale, in.clock.wrap, in.hints)
+	fresh.protocol = in.protocol
+	return fresh
+}
 
 // feed returns the feed of a track, nil if it has none yet.
 func (in *input) feed(id uint32) *feed {

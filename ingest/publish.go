@@ -66,6 +66,7 @@ func (s *Server) admit(ctx context.Context, r *Request, in *input, p publisher) 
 	if err != nil {
 		return grant, nil, nil, err
 	}
+	in.protocol = r.Protocol
 	for {
 		b, err := s.live.get(ctx, s, grant)
 		if err != nil {

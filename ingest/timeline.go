@@ -19,15 +19,15 @@ const (
 
 // Repairs counts what a timeline mended.
 type Repairs struct {
-	Wraps         uint64 // of the source's counter
-	Anchors       uint64 // new starts of the timeline after the first
-	TrackJumps    uint64 // one track's time stamps left the others'
-	BackwardDTS   uint64 // that went back, or astray for a single frame
-	MissingAudio  uint64 // holes in a track's samples
-	DoubledAudio  uint64 // frames dropped because their time was taken
-	LateDropped   uint64 // frames dropped because the timeline had passed them
-	WithoutKey    uint64 // video frames dropped because no key frame had come
-	BadComposites uint64 // absurd composition offsets set to zero
+	Wraps         uint64 `json:"wraps,omitzero"`         // of the source's counter
+	Anchors       uint64 `json:"anchors,omitzero"`       // new starts of the timeline after the first
+	TrackJumps    uint64 `json:"trackJumps,omitzero"`    // one track's time stamps left the others'
+	BackwardDTS   uint64 `json:"backwardDts,omitzero"`   // that went back, or astray for a single frame
+	MissingAudio  uint64 `json:"missingAudio,omitzero"`  // holes in a track's samples
+	DoubledAudio  uint64 `json:"doubledAudio,omitzero"`  // frames dropped because their time was taken
+	LateDropped   uint64 `json:"lateDropped,omitzero"`   // frames dropped because the timeline had passed them
+	WithoutKey    uint64 `json:"withoutKey,omitzero"`    // video frames dropped because no key frame had come
+	BadComposites uint64 `json:"badComposites,omitzero"` // absurd composition offsets set to zero
 }
 
 // timeline stamps the packets of a broadcast's connections, one after another,

@@ -40,4 +40,6 @@ type previews struct{ http.Handler }
 
 func newPreviews() *previews { return nil }
 
+func (s *previews) has(string) bool { return false }
+
 func (p *platform) previewSink(string) sluice.Sink { return nil }

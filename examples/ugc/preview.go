@@ -60,13 +60,22 @@ func (s *previews) newest(name string) *transcode.Previews {
 	return nil
 }
 
+// has reports whether there is a picture of a stream.
+func (s *previews) has(name string) bool { return s.picture(name) != nil }
+
+// picture returns the newest of a stream; nil while there is none.
+func (s *previews) picture(name string) []byte {
+	one := s.newest(name)
+	if one == nil {
+		return nil
+	}
+	jpeg, _ := one.Latest()
+	return jpeg
+}
+
 // ServeHTTP serves /live/{stream}/preview.jpg.
 func (s *previews) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	one := s.newest(r.PathValue("stream"))
-	var picture []byte
-	if one != nil {
-		picture, _ = one.Latest()
-	}
+	picture := s.picture(r.PathValue("stream"))
 	if picture == nil {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, "there is no preview of such a stream now", http.StatusNotFound)

@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/http"
 	httppprof "net/http/pprof"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,6 +66,9 @@ func (p *platform) publishURLs(r *http.Request) (at publish) {
 	if addr := p.server.RTMPAddr(); addr != nil {
 		at.RTMP = "rtmp://" + net.JoinHostPort(host, strconv.Itoa(port(addr))) + "/live"
 	}
+	if addr := p.server.RTMPSAddr(); addr != nil {
+		at.RTMPS = "rtmps://" + net.JoinHostPort(host, strconv.Itoa(port(addr))) + "/live"
+	}
 	if p.server.SRTAddr() != nil {
 		at.SRT = "srt://" + net.JoinHostPort(host, strconv.Itoa(p.srtPort())) + "?streamid=publish:"
 	}
@@ -91,17 +96,19 @@ type live struct {
 }
 
 type publish struct {
-	RTMP string `json:"rtmp,omitempty"`
-	SRT  string `json:"srt,omitempty"` // the key follows
-	WHIP string `json:"whip,omitempty"`
+	RTMP  string `json:"rtmp,omitempty"`
+	RTMPS string `json:"rtmps,omitempty"`
+	SRT   string `json:"srt,omitempty"` // the key follows
+	WHIP  string `json:"whip,omitempty"`
 }
 
 type channel struct {
 	Name    string      `json:"name"`
 	Since   time.Time   `json:"since"`
 	Viewers int         `json:"viewers"`
-	Preview string      `json:"preview,omitempty"` // URL of its newest picture
-	Tracks  []track     `json:"tracks"`
+	Preview string      `json:"preview,omitempty"` // URL of its newest picture, once there is one
+	Tracks  []track     `json:"tracks"`            // none before its first picture and sound
+	Encoder *encoder    `json:"encoder,omitempty"` // where encoders connect to this process
 	SRT     *srtFigures `json:"srt,omitempty"`
 }
 
@@ -115,10 +122,11 @@ type track struct {
 
 func (p *platform) channels(where publish) live {
 	l := live{Now: time.Now().UTC(), Streams: []channel{}, Publish: where, Open: true}
-	srt := p.srtPublishers()
+	srt, encoders := p.srtPublishers(), p.encoders()
 	for _, s := range p.playback.Live() {
-		c := channel{Name: s.Name, Since: s.Since, Viewers: s.Viewers, Tracks: []track{}, SRT: srt[s.Name]}
-		if p.previews != nil {
+		c := channel{Name: s.Name, Since: s.Since, Viewers: s.Viewers, Tracks: []track{}, SRT: srt[s.Name], Encoder: encoders[s.Name]}
+		delete(encoders, s.Name)
+		if p.previews != nil && p.previews.has(s.Name) {
 			c.Preview = "/live/" + s.Name + "/preview.jpg"
 		}
 		for _, t := range s.Tracks {
@@ -129,6 +137,10 @@ func (p *platform) channels(where publish) live {
 		}
 		l.Streams = append(l.Streams, c)
 	}
+	for name, e := range encoders { // nothing to watch yet
+		l.Streams = append(l.Streams, channel{Name: name, Since: e.since, Tracks: []track{}, SRT: srt[name], Encoder: e})
+	}
+	slices.SortFunc(l.Streams, func(a, b channel) int { return strings.Compare(a.Name, b.Name) })
 	return l
 }
 

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
 	"os/exec"
 	"testing"
 	"time"
@@ -30,13 +28,10 @@ func TestSRTInAndOut(t *testing.T) {
 		assert.Contains(t, string(out), "h264,640,360", url)
 		assert.Contains(t, string(out), "aac", url)
 	}
-	resp, err := http.Get(s.url("/api/v1/live"))
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	var answer live
-	require.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
+	answer := s.listed(t)
 	require.Len(t, answer.Streams, 1)
 	assert.Contains(t, answer.Publish.SRT, "?streamid=publish:")
+	assert.Equal(t, "srt", answer.Streams[0].Encoder.Protocol)
 	figures := answer.Streams[0].SRT
 	require.NotNil(t, figures)
 	assert.Positive(t, figures.RTT)

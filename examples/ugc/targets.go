@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -39,6 +40,13 @@ type pushed struct {
 
 var targetStream = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
+func checkStream(name string) error {
+	if !targetStream.MatchString(name) {
+		return fmt.Errorf("%q is no stream's name: 1 to 64 of a-z 0-9 _ -, beginning with a letter or digit", name)
+	}
+	return nil
+}
+
 // addAll adds what --push says: NAME=URL, or several divided by spaces.
 func (t *targets) addAll(list []string) error {
 	for _, s := range list {
@@ -57,8 +65,8 @@ func (t *targets) addAll(list []string) error {
 
 // add gives a stream a target. One without a name is called after its host.
 func (t *targets) add(stream string, target *ingest.Target) error {
-	if !targetStream.MatchString(stream) {
-		return fmt.Errorf("%q is no stream's name: 1 to 64 of a-z 0-9 _ -, beginning with a letter or digit", stream)
+	if err := checkStream(stream); err != nil {
+		return err
 	}
 	target.Log = t.log.With("stream", stream)
 	if sound := t.sound(stream); sound != nil {
@@ -159,7 +167,7 @@ func (t *targets) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+path, local(t.post))
 	mux.HandleFunc("DELETE "+path+"/{target}", local(func(w http.ResponseWriter, r *http.Request) {
 		if !t.remove(r.PathValue("stream"), r.PathValue("target")) {
-			http.Error(w, "the stream has no such target", http.StatusNotFound)
+			refuse(w, http.StatusNotFound, "", "the stream has no such target")
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
@@ -176,21 +184,25 @@ func (t *targets) post(w http.ResponseWriter, r *http.Request) {
 		Height int    `json:"height"`
 	}
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
-		http.Error(w, `send {"url": …} as application/json`, http.StatusUnsupportedMediaType)
+		refuse(w, http.StatusUnsupportedMediaType, "", `send {"url": …} as application/json`)
 		return
 	}
 	body := http.MaxBytesReader(w, r.Body, 16<<10)
-	if err := json.NewDecoder(body).Decode(&in); err != nil || len(in.Name) > 64 || in.Height < 0 {
-		http.Error(w, `send {"url": …, "name": up to 64 bytes, "token": …, "height": lines at most}; all but url may be left out`, http.StatusBadRequest)
+	if err := json.NewDecoder(body).Decode(&in); err != nil {
+		refuse(w, http.StatusBadRequest, "", `send {"url": …, "name": …, "token": …, "height": lines at most}; all but url may be left out`)
 		return
 	}
 	target := &ingest.Target{URL: in.URL, Name: in.Name, Token: in.Token, Rendition: ingest.Rendition{Height: in.Height}}
+	if field, err := check(r.PathValue("stream"), target); err != nil {
+		refuse(w, http.StatusBadRequest, field, err.Error())
+		return
+	}
 	err := t.add(r.PathValue("stream"), target)
 	switch {
-	case errors.Is(err, ingest.ErrTargetExists), errors.Is(err, ingest.ErrTooManyPushes):
-		http.Error(w, err.Error(), http.StatusConflict)
+	case errors.Is(err, ingest.ErrTargetExists):
+		refuse(w, http.StatusConflict, "name", err.Error())
 	case err != nil:
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		refuse(w, http.StatusConflict, "", err.Error())
 	default:
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusCreated)
@@ -198,13 +210,35 @@ func (t *targets) post(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// check returns what is wrong with a target that a client wants, and in which
+// field of its request.
+func check(stream string, target *ingest.Target) (field string, err error) {
+	if err := checkStream(stream); err != nil {
+		return "stream", err
+	}
+	if n := target.Name; len(n) > 64 || strings.ContainsFunc(n, unicode.IsControl) || n == "." || n == ".." {
+		return "name", errors.New("a target's name has up to 64 bytes, all of them printable")
+	}
+	if target.Rendition.Height < 0 {
+		return "height", errors.New("the height is a number of lines, 0 or none for the largest there are")
+	}
+	return "url", target.Check()
+}
+
+// refuse says why not, and which field of the request is to blame, if one is.
+func refuse(w http.ResponseWriter, status int, field, reason string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": reason, "field": field}) // an error means that the client is gone
+}
+
 // local lets only clients on this machine in, themselves: a proxy's may be from
 // anywhere, and so may be the page that a browser here has open.
 func local(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !fromHere(r) {
-			http.Error(w, "push targets are shown and changed only from this machine, at http://127.0.0.1: whoever "+
-				"names them makes this server connect wherever they like, and there are no accounts to tell who may", http.StatusForbidden)
+			refuse(w, http.StatusForbidden, "", "push targets are shown and changed only from this machine, at http://127.0.0.1: whoever "+
+				"names them makes this server connect wherever they like, and there are no accounts to tell who may")
 			return
 		}
 		h(w, r)

@@ -75,6 +75,7 @@ func TestPushTargets(t *testing.T) {
 	}
 	code, body = s.call(t, "POST", "demo/targets", `{"name": "mine", "url": "`+rtmp+`by-api"}`)
 	assert.Equal(t, 409, code, body)
+	assert.Contains(t, body, `"field":"name"`)
 	code, _ = s.call(t, "DELETE", "demo/targets/mine", "")
 	assert.Equal(t, 204, code)
 	code, _ = s.call(t, "DELETE", "demo/targets/mine", "")
@@ -100,13 +101,21 @@ func TestPushTargetsAreNotForStrangers(t *testing.T) {
 	}
 	code, _ := s.call(t, "POST", "demo/targets", body, "Content-Type", "text/plain")
 	assert.Equal(t, 415, code)
-	for _, bad := range []string{`{`, `{}`, `{"url": "ftp://a/b"}`, `{"url": "rtmp://h/a/SECRET", "height": -1}`} {
+	for bad, field := range map[string]string{
+		`{`: "", `{}`: "url", `{"url": "ftp://a/b"}`: "url", `{"url": "rtmp://h/a/SECRET", "height": -1}`: "height",
+		`{"url": "rtmp://h/a/SECRET", "name": ".."}`: "name", `{"url": "rtmp://h/a/SECRET", "name": "` + strings.Repeat("n", 65) + `"}`: "name",
+	} {
 		code, text := s.call(t, "POST", "demo/targets", bad)
 		assert.Equal(t, 400, code, bad)
 		assert.NotContains(t, text, "SECRET")
+		var said struct{ Error, Field string }
+		require.NoError(t, json.Unmarshal([]byte(text), &said), text)
+		assert.Equal(t, field, said.Field, text)
+		assert.NotEmpty(t, said.Error)
 	}
-	code, _ = s.call(t, "POST", "Not_A_Name/targets", body)
+	code, text := s.call(t, "POST", "Not_A_Name/targets", body)
 	assert.Equal(t, 400, code)
+	assert.Contains(t, text, `"field":"stream"`)
 	assert.Empty(t, s.targetsOf(t, "demo"))
 	assert.Empty(t, s.targets.all, "what has no targets is forgotten")
 }

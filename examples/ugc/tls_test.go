@@ -80,6 +80,12 @@ func TestRTMPS(t *testing.T) {
 	require.NoError(t, conn.Close())
 	testmedia.Publish(t.Context(), t, testmedia.Clip(t, clip), "rtmps://"+addr+"/live/demo", "-tls_verify", "0")
 	s.live(t, "demo")
+	l := s.listed(t)
+	assert.Equal(t, "rtmps://"+addr+"/live", l.Publish.RTMPS)
+	assert.Empty(t, l.Publish.SRT)
+	require.Len(t, l.Streams, 1)
+	require.NotNil(t, l.Streams[0].Encoder)
+	assert.Equal(t, "rtmps", l.Streams[0].Encoder.Protocol)
 	out, err := exec.CommandContext(t.Context(), ffprobe, "-v", "error", "-tls_verify", "0", "-show_entries", "stream=codec_name", "-of", "csv=p=0",
 		"rtmps://"+addr+"/play/demo").CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -74,6 +74,12 @@ func (s *server) live(t *testing.T, name string) {
 	}, 30*time.Second, 100*time.Millisecond, "stream %s is live", name)
 }
 
+// listed returns what the API says is live.
+func (s *server) listed(t *testing.T) (l live) {
+	require.NoError(t, json.Unmarshal([]byte(get(t, s.url("/api/v1/live"))), &l))
+	return l
+}
+
 var clip = testmedia.Spec{Audio: "aac", Seconds: 20}
 
 func TestFFprobeReadsHLSAndRTMP(t *testing.T) {
@@ -121,11 +127,7 @@ func TestChannelsAreListed(t *testing.T) {
 	s := start(t)
 	testmedia.Publish(t.Context(), t, testmedia.Clip(t, clip), s.rtmp("/live/demo"))
 	s.live(t, "demo")
-	resp, err := http.Get(s.url("/api/v1/live"))
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	var l live
-	require.NoError(t, json.NewDecoder(resp.Body).Decode(&l))
+	l := s.listed(t)
 	require.Len(t, l.Streams, 1)
 	c := l.Streams[0]
 	assert.Equal(t, "demo", c.Name)

@@ -1,8 +1,12 @@
 /**
  * @typedef {{kind: string, codec?: string, width?: number, height?: number, frameRate?: number,
  *   sampleRate?: number, channels?: number}} Track
- * @typedef {{name: string, since: string, viewers?: number, preview?: string, tracks?: Track[]}} Channel
- * @typedef {{streams: Channel[], publish?: {rtmp?: string, srt?: string, whip?: string}, open?: boolean, now?: string}} Live
+ * @typedef {{state: 'live' | 'slate' | 'waiting', protocol?: string, spares: number, switches: number, connections: number,
+ *   bytes: number, repairs?: Record<string, number>}} Encoder
+ * @typedef {{rtt: number, latency: number, received: number, lost: number, retransmitted: number, missing: number}} SRT
+ * @typedef {{name: string, since: string, viewers?: number, preview?: string, tracks?: Track[], encoder?: Encoder, srt?: SRT}} Channel
+ * @typedef {{rtmp?: string, rtmps?: string, srt?: string, whip?: string}} Publish
+ * @typedef {{streams: Channel[], publish?: Publish, open?: boolean, now?: string}} Live
  */
 
 const name = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -25,34 +29,35 @@ export async function live(signal) {
 /** @param {Channel} c @param {string} kind */
 export const track = (c, kind) => c.tracks?.find((t) => t.kind === kind);
 
-/** Where publishers connect, as the server says or as is usual. @param {Live | null} l */
-export const publishURL = (l) => l?.publish?.rtmp || `rtmp://${location.hostname}:1935/live`;
-
-/** Where publishers connect over SRT, the key included; empty where they do not. @param {Live | null} l @param {string} key */
-export const publishSRT = (l, key) => (l?.publish?.srt ? l.publish.srt + key : '');
-
 /**
  * Calls work at once and then every period ms while the page is visible, never
- * twice at a time. Coming back to the page calls it at once.
+ * twice at a time. Coming back to the page calls it at once. Returns what ends it.
  * @param {(signal: AbortSignal) => Promise<void>} work
  * @param {number} period
  */
 export function poll(work, period) {
   let timer = 0;
   let running = false;
+  let ended = false;
   const run = async () => {
     clearTimeout(timer);
-    if (running) return;
+    if (running || ended) return;
     running = true;
     try {
       await work(AbortSignal.timeout(10_000));
     } finally {
       running = false;
-      if (!document.hidden) timer = setTimeout(run, period);
+      if (!document.hidden && !ended) timer = setTimeout(run, period);
     }
   };
-  document.addEventListener('visibilitychange', () => {
+  const back = () => {
     if (!document.hidden) run();
-  });
+  };
+  document.addEventListener('visibilitychange', back);
   run();
+  return () => {
+    ended = true;
+    clearTimeout(timer);
+    document.removeEventListener('visibilitychange', back);
+  };
 }

@@ -47,6 +47,33 @@ export function bitrate(bps) {
   return `${Math.round(bps / 1e3)} kbit/s`;
 }
 
+/** "1.2 MB", as disks count. @param {number} [n] */
+export function bytes(n) {
+  if (n == null || !Number.isFinite(n)) return '–';
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let i = 0;
+  for (; n >= 1000 && i < units.length - 1; i++) n /= 1000;
+  return `${n.toFixed(n < 10 && i > 0 ? 1 : 0)} ${units[i]}`;
+}
+
+/**
+ * Bit rates of counters of bytes, over the last seconds: the function takes a
+ * counter's name, its value, and when, in ms; null until there are two values.
+ * @param {number} [span] ms
+ */
+export function rates(span = 5000) {
+  /** @type {Map<string, {at: number, value: number}[]>} */
+  const seen = new Map();
+  return (/** @type {string} */ name, /** @type {number} */ value, /** @type {number} */ at) => {
+    let all = seen.get(name) ?? [];
+    if (all.length > 0 && value < all[all.length - 1].value) all = []; // it counts anew
+    all = [...all.filter((s) => at - s.at <= span), { at, value }];
+    seen.set(name, all);
+    const [first, time] = [all[0], at - all[0].at];
+    return time > 0 ? ((value - first.value) * 8000) / time : null;
+  };
+}
+
 /** @param {number | null} [s] @param {number} [digits] */
 export function seconds(s, digits = 2) {
   return s == null || !Number.isFinite(s) ? '–' : `${s.toFixed(digits)} s`;

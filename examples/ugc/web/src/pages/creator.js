@@ -1,12 +1,15 @@
 import '../style/creator.css';
 import '../style/cards.css';
 import '../style/golive.css';
-import { live, poll, publishURL, validName } from '../lib/api.js';
-import { copyButton, frame } from '../lib/chrome.js';
+import { live, poll, validName } from '../lib/api.js';
+import { frame } from '../lib/chrome.js';
 import { byId, h, setText } from '../lib/dom.js';
 import { bitrate, clock } from '../lib/format.js';
 import { goLiveDialog } from '../lib/golive.js';
 import { levelMeter } from '../lib/meter.js';
+import { multistream } from '../lib/multistream.js';
+import { onAir } from '../lib/onair.js';
+import { ways } from '../lib/ways.js';
 import { explainMedia, Publisher } from '../lib/whip.js';
 
 const qualities = [
@@ -39,7 +42,11 @@ let server = null;
 let problem = ''; // of the devices
 
 const key = keyField();
-const encoders = encoderList();
+let answers = true;
+const broadcast = onAir();
+const targets = multistream();
+const encoders = ways();
+byId('encoders').append(encoders.element);
 fillMenus();
 monitorHint();
 const secure = checkSecure();
@@ -58,12 +65,36 @@ Object.assign(window, { studio: publisher });
 show();
 
 poll(async (signal) => {
-  server = await live(signal).catch(() => server);
-  if (!server) return;
-  dialog.update(server);
+  const now = await live(signal).catch(() => null);
+  answers = now !== null;
+  const could = sends();
+  server = now ?? server;
+  if (could !== sends()) checkServer();
+  if (server) dialog.update(server);
   key.update();
-  encoders.update();
-}, 5000);
+  showChannel();
+}, 2000);
+
+/** Whether the server takes what this browser could send. */
+function sends() {
+  return secure && (!server || Boolean(server.publish?.whip));
+}
+
+function checkServer() {
+  const note = byId('insecure');
+  note.hidden = sends();
+  note.textContent = 'This server takes nothing from browsers: WebRTC is switched off. Use one of the encoders below.';
+  show();
+}
+
+/** What depends on the channel and on what the server says of it. */
+function showChannel() {
+  const name = key.good ? key.value : 'demo';
+  encoders.update(server, name);
+  targets(key.open && key.good ? key.value : '');
+  const mine = key.good ? server?.streams.find((c) => c.name === key.value) : undefined;
+  broadcast(name, mine, answers, Date.now());
+}
 
 /** The channel's name, which is its key on an open server. */
 function keyField() {
@@ -91,39 +122,11 @@ function keyField() {
   };
   input.addEventListener('input', () => {
     field.update();
-    encoders.update();
+    showChannel();
     show();
   });
   field.update();
   return field;
-}
-
-/** The addresses for other encoders. */
-function encoderList() {
-  const row = (/** @type {string} */ name, /** @type {string} */ note) => {
-    const value = h('code', { class: 'value', tabindex: '0' });
-    const whole = h('div', { class: 'field' }, h('span', { class: 'field-label' }, name, ' ', h('em', null, note)), value,
-      copyButton(() => value.textContent ?? '', `${name} address`));
-    byId('encoders').append(whole);
-    return (/** @type {string | undefined} */ text) => {
-      whole.hidden = !text;
-      setText(value, text ?? '');
-    };
-  };
-  const rows = {
-    rtmp: row('RTMP', 'OBS, ffmpeg, hardware'), srt: row('SRT', 'over bad lines'), whip: row('WHIP', 'OBS 30 and later, GStreamer; browsers'),
-  };
-  const list = {
-    update() {
-      const name = key.good ? key.value : 'demo';
-      const at = /** @type {{rtmp?: string, srt?: string, whip?: string}} */ (server?.publish ?? {});
-      rows.rtmp(server && !at.rtmp ? undefined : `${publishURL(server)}/${name}`);
-      rows.srt(at.srt && at.srt + name);
-      rows.whip(at.whip && `${at.whip}/${name}`);
-    },
-  };
-  list.update();
-  return list;
 }
 
 function fillMenus() {
@@ -239,7 +242,7 @@ function show() {
   setText(badge, { idle: stream ? 'Ready' : 'Off', connecting: 'Connecting', live: 'Live', reconnecting: 'Interrupted', failed: 'Not live' }[state]);
   setText(goText, busy ? 'Stop' : 'Go live');
   go.classList.toggle('stop', busy);
-  go.disabled = !secure || (!busy && (!stream || !key.good));
+  go.disabled = !busy && (!sends() || !stream || !key.good);
   mute.disabled = !stream?.getAudioTracks().length;
   key.lock(busy);
   for (const menu of [codec, tcp]) menu.disabled = busy;
