@@ -37,7 +37,7 @@ func (s *Server) publish(ctx context.Context, r *Request, in *input, p publisher
 	log = log.With("stream", grant.Stream)
 	if err != nil {
 		log.Warn("publisher refused", "error", err)
-		p.refuse(err)
+		p.refuse(told(err))
 		return
 	}
 	src, err := p.start(ctx)
@@ -89,7 +89,7 @@ func (s *Server) authorize(ctx context.Context, r *Request) (Grant, error) {
 		defer cancel()
 		var err error
 		if g, err = s.Authorize(ctx, r); err != nil {
-			return g, fmt.Errorf("ingest: publish: %w", err)
+			return g, fmt.Errorf("ingest: publish: %w", answered(err))
 		}
 	}
 	if !streamName.MatchString(g.Stream) {
@@ -120,7 +120,7 @@ func (t *broadcasts) get(ctx context.Context, s *Server, grant Grant) (*Broadcas
 	}
 	at, err := s.Positions.Load(ctx, stream)
 	if err != nil {
-		return nil, err
+		return nil, internalError{err}
 	}
 	b := newBroadcast(stream, at, broadcastConfig{
 		segment: s.SegmentDur, grace: s.Grace, standby: s.StandbyAfter, idle: s.Idle,

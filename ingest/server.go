@@ -17,7 +17,8 @@ import (
 // Request is a wish to publish or to play, as the callbacks of a Server see it.
 type Request = access.Request
 
-// Errors that callbacks answer a Request with; their text is told to the peer.
+// Errors that callbacks answer a Request with. The text of one that wraps them
+// is told to the peer; of all others it is logged alone.
 var (
 	ErrDenied   = access.ErrDenied
 	ErrBusy     = access.ErrBusy

@@ -145,7 +145,7 @@ func (p *rtcPort) publish(_ context.Context, r *Request, o *rtc.Offer) (*rtc.Ses
 		err := protect(func() error { p.server.publish(ctx, r, in, pub, log); return nil })
 		if err != nil {
 			log.Error("WebRTC session dropped", "error", err)
-			pub.answer(err)
+			pub.answer(errFailed)
 		}
 	}()
 	if err := <-pub.answered; err != nil {
