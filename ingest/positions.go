@@ -22,7 +22,8 @@ type Position struct {
 }
 
 // Positions keeps the Position of every stream, durably if names are to stay
-// unique across restarts. It is safe for concurrent use.
+// unique across restarts. It is safe for concurrent use. The ctx of a call is
+// done after 5 s; the stream waits meanwhile, other streams do not.
 type Positions interface {
 	// Load returns a stream's position; of one not known, the zero Position.
 	Load(ctx context.Context, stream string) (Position, error)
