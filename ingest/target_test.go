@@ -532,6 +532,19 @@ func TestTargetURLs(t *testing.T) {
 	}
 }
 
+// A host may be escaped bytes, which metrics do not take.
+func TestTargetMetricsOfAnyName(t *testing.T) {
+	for _, target := range []*Target{Push("rtmp://%ff/live/KEY"), {Name: "a\xff", URL: "rtmp://a/live/KEY"}} {
+		require.NoError(t, target.Check())
+		reg := prometheus.NewRegistry()
+		reg.MustRegister(TargetCollector(func() map[string][]TargetStats {
+			return map[string][]TargetStats{"demo": {target.Stats()}}
+		}))
+		_, err := reg.Gather()
+		require.NoError(t, err)
+	}
+}
+
 func TestTargetScrubs(t *testing.T) {
 	target := &Target{URL: "srt://h:1?streamid=%23!::m=publish,r=K%C3%A9yKey&passphrase=pässword", Token: "bearer"}
 	for _, text := range []string{"bad KéyKey", "bad pässword", "p%C3%A4ssword", "bearer", "#!::m=publish,r=KéyKey"} {
