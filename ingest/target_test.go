@@ -509,11 +509,13 @@ func TestTargetURLs(t *testing.T) {
 		{"rtmp://u:pass@a:1936/app/room/KEY", "rtmp://***@a:1936/app/room/***", ""},
 		{"https://a/m4s/name", "https://a/m4s/name", ""},
 		{"https://a/x/KEY", "https://a/x/***", ""},
+		{"https://a/0KEY1KEY2/webRTC/publish", "https://a/***/webRTC/***", ""},
+		{"https://a/whip/KEY/", "https://a/whip/***", ""},
 		{"whips://a/whip/KEY", "whips://a/whip/***", ""},
 		{"rtmps://a/live/KEY", "rtmps://a/live/***", ""},
 		{"srt://a:9?streamid=publish:KEY&passphrase=KEYKEY", "srt://a:9?passphrase=***&streamid=***", ""},
 		{"srt://a?streamid=publish:KEY", "srt://a?streamid=***", "no port"},
-		{"rtmp://a/", "rtmp://a/", "no application"},
+		{"rtmp://a/", "rtmp://a", "no application"},
 		{"rtmp://a", "rtmp://a", "no application"},
 		{"ftp://a/b/KEY", "ftp://a/b/***", `"ftp" is no protocol`},
 		{"KEY", "***", "write its URL as"},
@@ -554,6 +556,8 @@ func TestTargetScrubs(t *testing.T) {
 			assert.NotContains(t, got, secret)
 		}
 	}
+	target = Push("https://a/0KEY1KEY2/webRTC/publish")
+	assert.Equal(t, `*** is no key; use /***/webRTC/***`, target.scrub("0KEY1KEY2 is no key; use /0KEY1KEY2/webRTC/publish"))
 }
 
 // A target that cannot be used is refused, and harms nobody.
