@@ -50,7 +50,7 @@ var _ port = (*rtcPort)(nil)
 func (p *rtcPort) init(s *Server) {
 	p.server, p.address = s, s.RTC
 	p.whip = rtc.WHIP{Publish: p.publish, ICEServers: s.ICE.Servers}
-	p.closed, p.perAddr = make(chan struct{}), make(map[string]int)
+	p.perAddr = make(map[string]int)
 }
 
 func (p *rtcPort) listen() error {
@@ -63,7 +63,7 @@ func (p *rtcPort) listen() error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rtc = l
+	p.rtc, p.closed, p.isClosed = l, make(chan struct{}), false
 	return nil
 }
 

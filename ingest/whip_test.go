@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -69,6 +71,28 @@ func TestWHIPIsRefusedWhereItIsFullOrNotRunning(t *testing.T) {
 	defer idle.Close()
 	_, err = rtc.Dial(t.Context(), idle.URL+"/whip/demo", []*sluice.Track{vp8Track(t)}, rtc.ClientConfig{})
 	require.ErrorContains(t, err, "503")
+}
+
+// A port that was taken may be free the next time.
+func TestListenAgain(t *testing.T) {
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &Server{RTC: "127.0.0.1:0", SRT: taken.LocalAddr().String(), Broadcast: func(context.Context, *Broadcast) error { return nil }}
+	require.ErrorContains(t, s.Listen(), "SRT")
+	require.NoError(t, taken.Close())
+	require.NoError(t, s.Listen())
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	assert.Eventually(t, func() bool {
+		in, err := s.rtc.enter("192.0.2.1")
+		if err == nil {
+			s.rtc.leave("192.0.2.1")
+		}
+		return in != nil
+	}, 5*time.Second, time.Millisecond)
+	cancel()
+	require.NoError(t, <-ended)
 }
 
 // A thousand publishers come and go: nothing of them is left. Without
