@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/internal/codec"
 	"github.com/sluice-live/sluice/internal/rtc"
+	"github.com/sluice-live/sluice/internal/rtmp"
 )
 
 // whip serves a Server's WHIP endpoint.
@@ -60,11 +61,15 @@ func TestWHIPPublisherIsAdmittedOnceAndFreesItsKey(t *testing.T) {
 }
 
 func TestWHIPIsRefusedWhereItIsFullOrNotRunning(t *testing.T) {
-	_, url := whip(t, &Server{Conns: ConnLimits{Max: 1}})
+	r, url := whip(t, &Server{Conns: ConnLimits{Max: 1}})
 	first, err := rtc.Dial(t.Context(), url+"one", []*sluice.Track{vp8Track(t)}, rtc.ClientConfig{})
 	require.NoError(t, err)
 	_, err = rtc.Dial(t.Context(), url+"two", []*sluice.Track{vp8Track(t)}, rtc.ClientConfig{})
 	require.ErrorContains(t, err, "503")
+	assert.Equal(t, ConnStats{Open: 1, Accepted: 1, Refused: 1}, r.ConnStats())
+	c, err := rtmp.Dial(t.Context(), "rtmp://"+r.RTMPAddr().String()+"/live/three", rtmp.Config{})
+	require.Error(t, err, "the bound is for all protocols together")
+	require.Nil(t, c)
 	require.NoError(t, first.Close())
 
 	idle := httptest.NewServer((&Server{RTC: "127.0.0.1:0"}).WHIP())
@@ -85,9 +90,10 @@ func TestListenAgain(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	assert.Eventually(t, func() bool {
-		in, err := s.rtc.enter("192.0.2.1")
+		pub := new(whipPublisher)
+		in, err := s.rtc.enter(pub, "192.0.2.1:1")
 		if err == nil {
-			s.rtc.leave("192.0.2.1")
+			s.rtc.leave(pub)
 		}
 		return in != nil
 	}, 5*time.Second, time.Millisecond)
