@@ -47,7 +47,11 @@ func (s *Server) publish(ctx context.Context, r *Request, in *input, p publisher
 		return
 	}
 	log.Info("publishing")
-	ours, err := b.feed(conn, guard(src, grant.Limits.or(s.Limits)))
+	var ours error
+	err = protect(func() (err error) {
+		ours, err = b.feed(conn, guard(src, grant.Limits.or(s.Limits)))
+		return err
+	})
 	p.end(ours)
 	log = log.With("bytes", conn.bytes, "packets", conn.packets)
 	if err = cmp.Or(ours, err); err != nil {
