@@ -101,6 +101,33 @@ func (d Dir) file(stream string) string {
 	return filepath.Join(string(d), url.PathEscape(stream)+".json")
 }
 
+// unsaved are the positions that could not be saved: while the disk is full, a
+// stream's next broadcast goes on from here.
+type unsaved struct {
+	mu sync.Mutex
+	m  map[string]Position
+}
+
+func (u *unsaved) note(stream string, p Position, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err == nil {
+		delete(u.m, stream)
+		return
+	}
+	if u.m == nil {
+		u.m = make(map[string]Position)
+	}
+	u.m[stream] = p
+}
+
+func (u *unsaved) get(stream string) (Position, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	p, ok := u.m[stream]
+	return p, ok
+}
+
 // memory keeps positions as long as the process runs.
 type memory struct {
 	mu sync.Mutex

@@ -108,6 +108,7 @@ type broadcasts struct {
 	m       map[string]*Broadcast
 	loading map[string]chan struct{} // streams whose position is being read; closed when it is
 	stopped bool
+	unsaved unsaved
 	wg      sync.WaitGroup
 }
 
@@ -124,8 +125,10 @@ func (t *broadcasts) get(ctx context.Context, s *Server, grant Grant) (*Broadcas
 	}
 	loading, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	var at Position
-	err = protect(func() (err error) { at, err = s.Positions.Load(loading, grant.Stream); return err })
+	at, known := t.unsaved.get(grant.Stream)
+	if !known {
+		err = protect(func() (err error) { at, err = s.Positions.Load(loading, grant.Stream); return err })
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	close(t.loading[grant.Stream])
@@ -181,7 +184,9 @@ func (t *broadcasts) begin(ctx context.Context, s *Server, grant Grant, at Posit
 		save: func(p Position) error {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 			defer cancel()
-			return s.Positions.Save(ctx, stream, p)
+			err := s.Positions.Save(ctx, stream, p)
+			t.unsaved.note(stream, p, err)
+			return err
 		},
 	})
 	if t.m == nil {

@@ -2,11 +2,15 @@ package ingest
 
 import (
 	"context"
+	"io"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-live/sluice"
 )
 
 // slowPositions never load the stream "slow".
@@ -61,4 +65,34 @@ func TestSlowPositionsHoldUpTheirStreamAlone(t *testing.T) {
 		require.ErrorIs(t, <-refused, context.Canceled)
 	}
 	assert.Empty(t, r.live.loading)
+}
+
+// fullPositions are on a disk that is full.
+type fullPositions struct{ memory }
+
+func (p *fullPositions) Save(context.Context, string, Position) error { return syscall.ENOSPC }
+
+// While positions cannot be saved, names are still not given twice.
+func TestPositionsOnAFullDisk(t *testing.T) {
+	r := serve(t, &Server{Positions: new(fullPositions)})
+	var last sluice.Packet
+	for era := range uint32(3) {
+		p, err := r.publish(t, "/live/demo")
+		require.NoError(t, err)
+		require.NoError(t, p.send(t, 100))
+		sub := (<-r.streams).Subscribe(sluice.Subscription{})
+		first, err := sub.ReadPacket(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, era+1, first.Track.Era)
+		if era > 0 {
+			assert.Equal(t, last.Segment+1, first.Segment)
+		}
+		r.Broadcasts()[0].End()
+		for err == nil {
+			last = first
+			first, err = sub.ReadPacket(t.Context())
+		}
+		require.ErrorIs(t, err, io.EOF)
+		require.NoError(t, sub.Close())
+	}
 }
