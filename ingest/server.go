@@ -34,7 +34,8 @@ type Grant struct {
 	Limits Limits
 	// Passphrase, if not empty, is what the stream is encrypted with over SRT:
 	// its publisher and its players must have it. 10 to 80 bytes. Other
-	// protocols do not ask for it.
+	// protocols do not ask for it, and of players who ask for another name than
+	// Stream it is not asked: a Play that knows aliases has to check them.
 	Passphrase string
 	// Second says what becomes of this publisher where the stream has one; the
 	// zero value leaves it to Server.Second.

@@ -341,7 +341,7 @@ func TestTargetDeaf(t *testing.T) {
 	p.deaf = true
 	l := newLive(t)
 	target, good := quick(Push(p.url())), Push(other.url())
-	target.Timeout, good.Timeout = 300*time.Millisecond, 300*time.Millisecond
+	target.Timeout, good.Timeout = 2*time.Second, 2*time.Second
 	var set Targets
 	require.NoError(t, set.Add(target))
 	require.NoError(t, set.Add(good))
