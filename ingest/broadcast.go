@@ -43,7 +43,7 @@ type Broadcast struct {
 	slate    *slatePlayer  // nil while it is off
 	heard    time.Time     // when the active connection's newest packet came
 	left     time.Time     // when the last connection went
-	ended    bool
+	ended    atomic.Bool   // written under mu
 	stats    BroadcastStats
 }
 
@@ -122,7 +122,7 @@ func (b *Broadcast) next() (sluice.Packet, bool, error) {
 	}
 	p, ok := b.queue.pop()
 	if !ok {
-		if b.ended {
+		if b.ended.Load() {
 			return sluice.Packet{}, false, io.EOF
 		}
 		return sluice.Packet{}, false, nil
@@ -154,7 +154,7 @@ func replaceTrack(tracks []*sluice.Track, t *sluice.Track) []*sluice.Track {
 // to the slate, and says what is absent.
 func (b *Broadcast) look(now time.Time) {
 	b.mu.Lock()
-	if b.ended {
+	if b.ended.Load() {
 		b.mu.Unlock()
 		return
 	}
@@ -203,7 +203,7 @@ func (b *Broadcast) End() {
 }
 
 func (b *Broadcast) end() {
-	if b.ended {
+	if b.ended.Load() {
 		return
 	}
 	for _, c := range b.connections() {
@@ -212,7 +212,7 @@ func (b *Broadcast) end() {
 	b.stopSlate()
 	b.timeline.dirty = true // the exact end
 	b.collect()
-	b.ended = true
+	b.ended.Store(true)
 	b.wakeReader()
 }
 
@@ -261,9 +261,6 @@ var (
 	_ sluice.KeyRequester = (*Broadcast)(nil)
 )
 
-// isEnded reports whether the broadcast takes no more connections.
-func (b *Broadcast) isEnded() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.ended
-}
+// isEnded reports whether the broadcast takes no more connections. It does not
+// wait for one that is saving its position.
+func (b *Broadcast) isEnded() bool { return b.ended.Load() }

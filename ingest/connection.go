@@ -58,7 +58,7 @@ func (c *connection) silent(now time.Time) time.Duration {
 func (b *Broadcast) attach(ctx context.Context, in *input, second Second) (*connection, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ended {
+	if b.ended.Load() {
 		return nil, errEnded
 	}
 	now := time.Now()
@@ -177,7 +177,7 @@ func (b *Broadcast) detach(c *connection) {
 	b.drop(c, nil)
 	c.cancel(nil)
 	var ask keyRequest
-	if !b.ended {
+	if !b.ended.Load() {
 		ask = b.choose(time.Now())
 	}
 	b.wakeReader()

@@ -14,7 +14,8 @@ import (
 type ConnLimits struct {
 	// Max is how many may be open at a time; default 10,000. PerAddr is how
 	// many of them from one address; default unbounded, as those behind one
-	// may be many.
+	// may be many. A WebRTC publisher's is the one that its HTTP request came
+	// from: a proxy's, if there is one.
 	Max, PerAddr int
 	// Handshake is how long one may take until it publishes or plays; default
 	// 10 s. Idle is how long a publisher may send no byte; default 30 s.

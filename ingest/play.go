@@ -16,7 +16,7 @@ func (s *Server) play(ctx context.Context, c *rtmp.ServerConn, r *Request, log *
 	stream, err := s.find(ctx, r)
 	if err != nil {
 		log.Info("player refused", "error", err)
-		if err := c.Reject(err); err != nil {
+		if err := c.Reject(told(err)); err != nil {
 			log.Debug("refused player is gone", "error", err)
 		}
 		return
@@ -39,7 +39,7 @@ func (s *Server) find(ctx context.Context, r *Request) (*sluice.Stream, error) {
 	defer cancel()
 	stream, err := s.Play(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("ingest: play %q: %w", r.Name, err)
+		return nil, fmt.Errorf("ingest: play %q: %w", r.Name, answered(err))
 	}
 	return stream, nil
 }

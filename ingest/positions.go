@@ -22,7 +22,8 @@ type Position struct {
 }
 
 // Positions keeps the Position of every stream, durably if names are to stay
-// unique across restarts. It is safe for concurrent use.
+// unique across restarts. It is safe for concurrent use. The ctx of a call is
+// done after 5 s; the stream waits meanwhile, other streams do not.
 type Positions interface {
 	// Load returns a stream's position; of one not known, the zero Position.
 	Load(ctx context.Context, stream string) (Position, error)
@@ -98,6 +99,33 @@ func (d Dir) replace(name string, b []byte, sync bool) error {
 // file escapes what would lead out of the directory.
 func (d Dir) file(stream string) string {
 	return filepath.Join(string(d), url.PathEscape(stream)+".json")
+}
+
+// unsaved are the positions that could not be saved: while the disk is full, a
+// stream's next broadcast goes on from here.
+type unsaved struct {
+	mu sync.Mutex
+	m  map[string]Position
+}
+
+func (u *unsaved) note(stream string, p Position, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err == nil {
+		delete(u.m, stream)
+		return
+	}
+	if u.m == nil {
+		u.m = make(map[string]Position)
+	}
+	u.m[stream] = p
+}
+
+func (u *unsaved) get(stream string) (Position, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	p, ok := u.m[stream]
+	return p, ok
 }
 
 // memory keeps positions as long as the process runs.

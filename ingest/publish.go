@@ -37,7 +37,7 @@ func (s *Server) publish(ctx context.Context, r *Request, in *input, p publisher
 	log = log.With("stream", grant.Stream)
 	if err != nil {
 		log.Warn("publisher refused", "error", err)
-		p.refuse(err)
+		p.refuse(told(err))
 		return
 	}
 	src, err := p.start(ctx)
@@ -47,7 +47,11 @@ func (s *Server) publish(ctx context.Context, r *Request, in *input, p publisher
 		return
 	}
 	log.Info("publishing")
-	ours, err := b.feed(conn, guard(src, grant.Limits.or(s.Limits)))
+	var ours error
+	err = protect(func() (err error) {
+		ours, err = b.feed(conn, guard(src, grant.Limits.or(s.Limits)))
+		return err
+	})
 	p.end(ours)
 	log = log.With("bytes", conn.bytes, "packets", conn.packets)
 	if err = cmp.Or(ours, err); err != nil {
@@ -90,7 +94,7 @@ func (s *Server) authorize(ctx context.Context, r *Request) (Grant, error) {
 		defer cancel()
 		var err error
 		if g, err = s.Authorize(ctx, r); err != nil {
-			return g, fmt.Errorf("ingest: publish: %w", err)
+			return g, fmt.Errorf("ingest: publish: %w", answered(err))
 		}
 	}
 	if !streamName.MatchString(g.Stream) {
@@ -103,30 +107,88 @@ func (s *Server) authorize(ctx context.Context, r *Request) (Grant, error) {
 type broadcasts struct {
 	mu      sync.Mutex
 	m       map[string]*Broadcast
+	loading map[string]chan struct{} // streams whose position is being read; closed when it is
 	stopped bool
+	unsaved unsaved
 	wg      sync.WaitGroup
 }
 
+// storeTimeout bounds what Positions may take.
+const storeTimeout = 5 * time.Second
+
 // get returns the stream's broadcast, a new one if none waits for its encoder.
+// Where that stream's position comes from may be slow: only the same stream's
+// other publishers wait for it.
 func (t *broadcasts) get(ctx context.Context, s *Server, grant Grant) (*Broadcast, error) {
-	stream := grant.Stream
+	b, err := t.reserve(ctx, grant.Stream)
+	if b != nil || err != nil {
+		return b, err
+	}
+	loading, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	at, known := t.unsaved.get(grant.Stream)
+	if !known {
+		err = protect(func() (err error) { at, err = s.Positions.Load(loading, grant.Stream); return err })
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.stopped {
-		return nil, errors.New("ingest: the server is shutting down")
+	close(t.loading[grant.Stream])
+	delete(t.loading, grant.Stream)
+	switch {
+	case err != nil:
+		return nil, internalError{err}
+	case t.stopped:
+		return nil, errStopped
 	}
+	return t.begin(ctx, s, grant, at), nil
+}
+
+var errStopped = errors.New("ingest: the server is shutting down")
+
+// reserve returns the stream's broadcast. If it is nil, the caller has to begin
+// one.
+func (t *broadcasts) reserve(ctx context.Context, stream string) (*Broadcast, error) {
+	for {
+		t.mu.Lock()
+		b, loading := t.m[stream], t.loading[stream]
+		switch {
+		case t.stopped:
+			t.mu.Unlock()
+			return nil, errStopped
+		case b != nil && !b.isEnded():
+			t.mu.Unlock()
+			return b, nil
+		case loading == nil:
+			if t.loading == nil {
+				t.loading = make(map[string]chan struct{})
+			}
+			t.loading[stream] = make(chan struct{})
+			t.mu.Unlock()
+			return nil, nil
+		}
+		t.mu.Unlock()
+		select {
+		case <-loading:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// begin starts a broadcast; t.mu is held.
+func (t *broadcasts) begin(ctx context.Context, s *Server, grant Grant, at Position) *Broadcast {
+	stream := grant.Stream
 	last := t.m[stream]
-	if last != nil && !last.isEnded() {
-		return last, nil
-	}
-	at, err := s.Positions.Load(ctx, stream)
-	if err != nil {
-		return nil, err
-	}
 	b := newBroadcast(stream, at, broadcastConfig{
 		segment: s.SegmentDur, grace: s.Grace, standby: s.StandbyAfter, idle: s.Idle,
 		slate: cmp.Or(grant.Slate, s.Slate), slateAfter: s.SlateAfter, log: s.Log,
-		save: func(p Position) error { return s.Positions.Save(ctx, stream, p) },
+		save: func(p Position) error {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+			defer cancel()
+			err := s.Positions.Save(ctx, stream, p)
+			t.unsaved.note(stream, p, err)
+			return err
+		},
 	})
 	if t.m == nil {
 		t.m = make(map[string]*Broadcast)
@@ -137,7 +199,7 @@ func (t *broadcasts) get(ctx context.Context, s *Server, grant Grant) (*Broadcas
 		b.follow(ctx, last)
 		t.run(ctx, s, b)
 	})
-	return b, nil
+	return b
 }
 
 // longestDrain is how long a broadcast waits for what reads the one before.
@@ -197,11 +259,13 @@ func protect(f func() error) (err error) {
 // endAll ends every broadcast and admits no more.
 func (t *broadcasts) endAll() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.stopped = true
-	for _, b := range t.m {
-		b.End()
+	t.mu.Unlock()
+	var ending sync.WaitGroup
+	for _, b := range t.list() {
+		ending.Go(b.End) // each saves its position
 	}
+	ending.Wait()
 }
 
 func (t *broadcasts) wait() { t.wg.Wait() }

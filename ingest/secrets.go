@@ -18,9 +18,13 @@ func (t *Target) mask() string {
 	if u.User != nil {
 		u.User = url.User(masked)
 	}
-	if i := strings.LastIndexByte(strings.TrimSuffix(u.Path, "/"), '/'); i >= 0 && keyInPath(u) {
-		u.Path, u.RawPath = u.Path[:i+1]+masked, ""
+	path := strings.Split(strings.TrimSuffix(u.Path, "/"), "/")
+	for i := range path {
+		if isKey(u, path, i) {
+			path[i] = masked
+		}
 	}
+	u.Path, u.RawPath = strings.Join(path, "/"), ""
 	q := u.Query()
 	for _, values := range q {
 		for i := range values {
@@ -32,9 +36,21 @@ func (t *Target) mask() string {
 	return strings.ReplaceAll(u.String(), url.QueryEscape(masked), masked)
 }
 
-// keyInPath reports whether the last element of the path is a key: with m4s it
-// is a name.
-func keyInPath(u *url.URL) bool { return u.Path != "" && u.Path != "/" && !isM4S(u) }
+// longestWord is the length of the longest element of a path that is a word, as
+// "endpoint" and "publish" are, and no key.
+const longestWord = 8
+
+// isKey reports whether an element of the path may be a key: the last one, and
+// with WHIP others, as in https://host/KEY/webRTC/publish. With m4s it is a name.
+func isKey(u *url.URL, path []string, i int) bool {
+	switch {
+	case path[i] == "" || isM4S(u):
+		return false
+	case i == len(path)-1:
+		return true
+	}
+	return len(path[i]) > longestWord && u.Scheme != "rtmp" && u.Scheme != "rtmps"
+}
 
 // shortSecret is the length of what is too short for a secret; taken out of a
 // text it would leave nothing to read.
@@ -51,10 +67,12 @@ func (t *Target) secrets() []string {
 		}
 	}
 	if u, err := url.Parse(t.URL); err == nil {
-		if keyInPath(u) {
-			for _, path := range []string{u.Path, u.EscapedPath()} {
-				path = strings.TrimSuffix(path, "/")
-				add(path[strings.LastIndexByte(path, '/')+1:])
+		for _, text := range []string{u.Path, u.EscapedPath()} {
+			path := strings.Split(strings.TrimSuffix(text, "/"), "/")
+			for i := range path {
+				if isKey(u, path, i) {
+					add(path[i])
+				}
 			}
 		}
 		for _, values := range u.Query() {

@@ -17,7 +17,8 @@ import (
 // Request is a wish to publish or to play, as the callbacks of a Server see it.
 type Request = access.Request
 
-// Errors that callbacks answer a Request with; their text is told to the peer.
+// Errors that callbacks answer a Request with. The text of one that wraps them
+// is told to the peer; of all others it is logged alone.
 var (
 	ErrDenied   = access.ErrDenied
 	ErrBusy     = access.ErrBusy
@@ -33,7 +34,8 @@ type Grant struct {
 	Limits Limits
 	// Passphrase, if not empty, is what the stream is encrypted with over SRT:
 	// its publisher and its players must have it. 10 to 80 bytes. Other
-	// protocols do not ask for it.
+	// protocols do not ask for it, and of players who ask for another name than
+	// Stream it is not asked: a Play that knows aliases has to check them.
 	Passphrase string
 	// Second says what becomes of this publisher where the stream has one; the
 	// zero value leaves it to Server.Second.

@@ -39,15 +39,16 @@ func (p *srtPort) collect(gauge func(*prometheus.Desc, float64, ...string), coun
 	count(descSRTRefused, st.Refused)
 	count(descSRTMalformed, st.Malformed)
 	publishers := make(map[string]bool)
-	players := 0
+	var open, players int
 	for _, c := range p.server.SRTStats() {
 		if c.Play {
 			players++
 			past.add(c.SRTStats)
 			continue
 		}
+		open++
 		if publishers[c.Stream] {
-			continue // one is being taken over
+			continue // one is being taken over, or has a spare
 		}
 		publishers[c.Stream] = true
 		gauge(descSRTRTT, c.RTT.Seconds(), c.Stream)
@@ -58,7 +59,7 @@ func (p *srtPort) collect(gauge func(*prometheus.Desc, float64, ...string), coun
 		count(descSRTMissing, c.Missing, c.Stream)
 		count(descSRTUndecrypted, c.Undecrypted, c.Stream)
 	}
-	gauge(descSRTConns, float64(len(publishers)), "publisher")
+	gauge(descSRTConns, float64(open), "publisher")
 	gauge(descSRTConns, float64(players), "player")
 	count(descSRTJoined, past.publishers, "publisher")
 	count(descSRTJoined, past.players, "player")

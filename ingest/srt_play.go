@@ -26,7 +26,7 @@ func (p *srtPort) play(ctx context.Context, c *srt.Pending, r *Request, log *slo
 	}
 	if err != nil {
 		log.Info("player refused", "error", err)
-		c.Reject(err)
+		c.Reject(told(err))
 		return
 	}
 	conn, err := c.Accept()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/sluice-live/sluice"
@@ -77,15 +78,13 @@ func (t *Target) Consume(ctx context.Context, src sluice.Source) error {
 	return err
 }
 
-// name is what the target is called.
+// name is what the target is called, in characters that metrics can carry.
 func (t *Target) name() string {
-	if t.Name != "" {
-		return t.Name
+	name := t.Name
+	if u, _, err := t.parse(); name == "" && err == nil {
+		name = u.Host
 	}
-	if u, _, err := t.parse(); err == nil {
-		return u.Host
-	}
-	return "target"
+	return strings.ToValidUTF8(cmp.Or(name, "target"), "?")
 }
 
 func (t *Target) log() *slog.Logger {

@@ -341,7 +341,7 @@ func TestTargetDeaf(t *testing.T) {
 	p.deaf = true
 	l := newLive(t)
 	target, good := quick(Push(p.url())), Push(other.url())
-	target.Timeout, good.Timeout = 300*time.Millisecond, 300*time.Millisecond
+	target.Timeout, good.Timeout = 2*time.Second, 2*time.Second
 	var set Targets
 	require.NoError(t, set.Add(target))
 	require.NoError(t, set.Add(good))
@@ -509,11 +509,13 @@ func TestTargetURLs(t *testing.T) {
 		{"rtmp://u:pass@a:1936/app/room/KEY", "rtmp://***@a:1936/app/room/***", ""},
 		{"https://a/m4s/name", "https://a/m4s/name", ""},
 		{"https://a/x/KEY", "https://a/x/***", ""},
+		{"https://a/0KEY1KEY2/webRTC/publish", "https://a/***/webRTC/***", ""},
+		{"https://a/whip/KEY/", "https://a/whip/***", ""},
 		{"whips://a/whip/KEY", "whips://a/whip/***", ""},
 		{"rtmps://a/live/KEY", "rtmps://a/live/***", ""},
 		{"srt://a:9?streamid=publish:KEY&passphrase=KEYKEY", "srt://a:9?passphrase=***&streamid=***", ""},
 		{"srt://a?streamid=publish:KEY", "srt://a?streamid=***", "no port"},
-		{"rtmp://a/", "rtmp://a/", "no application"},
+		{"rtmp://a/", "rtmp://a", "no application"},
 		{"rtmp://a", "rtmp://a", "no application"},
 		{"ftp://a/b/KEY", "ftp://a/b/***", `"ftp" is no protocol`},
 		{"KEY", "***", "write its URL as"},
@@ -532,6 +534,19 @@ func TestTargetURLs(t *testing.T) {
 	}
 }
 
+// A host may be escaped bytes, which metrics do not take.
+func TestTargetMetricsOfAnyName(t *testing.T) {
+	for _, target := range []*Target{Push("rtmp://%ff/live/KEY"), {Name: "a\xff", URL: "rtmp://a/live/KEY"}} {
+		require.NoError(t, target.Check())
+		reg := prometheus.NewRegistry()
+		reg.MustRegister(TargetCollector(func() map[string][]TargetStats {
+			return map[string][]TargetStats{"demo": {target.Stats()}}
+		}))
+		_, err := reg.Gather()
+		require.NoError(t, err)
+	}
+}
+
 func TestTargetScrubs(t *testing.T) {
 	target := &Target{URL: "srt://h:1?streamid=%23!::m=publish,r=K%C3%A9yKey&passphrase=pässword", Token: "bearer"}
 	for _, text := range []string{"bad KéyKey", "bad pässword", "p%C3%A4ssword", "bearer", "#!::m=publish,r=KéyKey"} {
@@ -541,6 +556,8 @@ func TestTargetScrubs(t *testing.T) {
 			assert.NotContains(t, got, secret)
 		}
 	}
+	target = Push("https://a/0KEY1KEY2/webRTC/publish")
+	assert.Equal(t, `*** is no key; use /***/webRTC/***`, target.scrub("0KEY1KEY2 is no key; use /0KEY1KEY2/webRTC/publish"))
 }
 
 // A target that cannot be used is refused, and harms nobody.

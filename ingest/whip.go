@@ -41,8 +41,6 @@ type rtcPort struct {
 	closed   chan struct{}
 	isClosed bool
 	sessions sync.WaitGroup
-	open     int
-	perAddr  map[string]int
 }
 
 var _ port = (*rtcPort)(nil)
@@ -50,7 +48,6 @@ var _ port = (*rtcPort)(nil)
 func (p *rtcPort) init(s *Server) {
 	p.server, p.address = s, s.RTC
 	p.whip = rtc.WHIP{Publish: p.publish, ICEServers: s.ICE.Servers}
-	p.closed, p.perAddr = make(chan struct{}), make(map[string]int)
 }
 
 func (p *rtcPort) listen() error {
@@ -63,7 +60,7 @@ func (p *rtcPort) listen() error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rtc = l
+	p.rtc, p.closed, p.isClosed = l, make(chan struct{}), false
 	return nil
 }
 
@@ -129,23 +126,19 @@ func (s *Server) WHIP() http.Handler {
 
 // publish admits a publisher with an offer.
 func (p *rtcPort) publish(_ context.Context, r *Request, o *rtc.Offer) (*rtc.Session, error) {
-	addr, _, err := net.SplitHostPort(r.Remote)
-	if err != nil {
-		addr = r.Remote
-	}
-	ctx, err := p.enter(addr)
+	log := p.server.Log.With("remote", r.Remote, "protocol", r.Protocol, "agent", r.Agent)
+	pub := &whipPublisher{port: p, offer: o, answered: make(chan error, 1), log: log}
+	ctx, err := p.enter(pub, r.Remote)
 	if err != nil {
 		return nil, err
 	}
-	log := p.server.Log.With("remote", r.Remote, "protocol", r.Protocol, "agent", r.Agent)
-	pub := &whipPublisher{port: p, offer: o, answered: make(chan error, 1), log: log}
 	in := newInput(rtcScale, 0, func() hints { return hints{known: true, video: o.Video, audio: o.Audio} })
 	go func() {
-		defer p.leave(addr)
+		defer p.leave(pub)
 		err := protect(func() error { p.server.publish(ctx, r, in, pub, log); return nil })
 		if err != nil {
 			log.Error("WebRTC session dropped", "error", err)
-			pub.answer(err)
+			pub.answer(errFailed)
 		}
 	}()
 	if err := <-pub.answered; err != nil {
@@ -154,30 +147,22 @@ func (p *rtcPort) publish(_ context.Context, r *Request, o *rtc.Offer) (*rtc.Ses
 	return pub.session, nil
 }
 
-// enter counts a session in.
-func (p *rtcPort) enter(addr string) (context.Context, error) {
+// enter counts a publisher in.
+func (p *rtcPort) enter(pub *whipPublisher, remote string) (context.Context, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.server
 	switch {
 	case p.ctx == nil || p.isClosed:
 		return nil, fmt.Errorf("ingest: WebRTC: %w: the server is not running", rtc.ErrFull)
-	case p.open >= s.Conns.Max || s.Conns.PerAddr > 0 && p.perAddr[addr] >= s.Conns.PerAddr:
+	case !p.server.conns.add(pub, remote):
 		return nil, fmt.Errorf("ingest: WebRTC: %w", rtc.ErrFull)
 	}
-	p.open++
-	p.perAddr[addr]++
 	p.sessions.Add(1)
 	return p.ctx, nil
 }
 
-func (p *rtcPort) leave(addr string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.open--
-	if p.perAddr[addr]--; p.perAddr[addr] == 0 {
-		delete(p.perAddr, addr)
-	}
+func (p *rtcPort) leave(pub *whipPublisher) {
+	p.server.conns.remove(pub)
 	p.sessions.Done()
 }
 
@@ -191,6 +176,9 @@ type whipPublisher struct {
 }
 
 var _ publisher = (*whipPublisher)(nil)
+
+// Close is for the table of connections. What ends a session is its ctx.
+func (p *whipPublisher) Close() error { return nil }
 
 // answer says what became of the offer. Only the first counts.
 func (p *whipPublisher) answer(err error) {

@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"github.com/sluice-live/sluice"
 	"github.com/sluice-live/sluice/internal/codec"
 	"github.com/sluice-live/sluice/internal/rtc"
+	"github.com/sluice-live/sluice/internal/rtmp"
 )
 
 // whip serves a Server's WHIP endpoint.
@@ -57,17 +60,44 @@ func TestWHIPPublisherIsAdmittedOnceAndFreesItsKey(t *testing.T) {
 }
 
 func TestWHIPIsRefusedWhereItIsFullOrNotRunning(t *testing.T) {
-	_, url := whip(t, &Server{Conns: ConnLimits{Max: 1}})
+	r, url := whip(t, &Server{Conns: ConnLimits{Max: 1}})
 	first, err := rtc.Dial(t.Context(), url+"one", []*sluice.Track{vp8Track(t)}, rtc.ClientConfig{})
 	require.NoError(t, err)
 	_, err = rtc.Dial(t.Context(), url+"two", []*sluice.Track{vp8Track(t)}, rtc.ClientConfig{})
 	require.ErrorContains(t, err, "503")
+	assert.Equal(t, ConnStats{Open: 1, Accepted: 1, Refused: 1}, r.ConnStats())
+	c, err := rtmp.Dial(t.Context(), "rtmp://"+r.RTMPAddr().String()+"/live/three", rtmp.Config{})
+	require.Error(t, err, "the bound is for all protocols together")
+	require.Nil(t, c)
 	require.NoError(t, first.Close())
 
 	idle := httptest.NewServer((&Server{RTC: "127.0.0.1:0"}).WHIP())
 	defer idle.Close()
 	_, err = rtc.Dial(t.Context(), idle.URL+"/whip/demo", []*sluice.Track{vp8Track(t)}, rtc.ClientConfig{})
 	require.ErrorContains(t, err, "503")
+}
+
+// A port that was taken may be free the next time.
+func TestListenAgain(t *testing.T) {
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &Server{RTC: "127.0.0.1:0", SRT: taken.LocalAddr().String(), Broadcast: func(context.Context, *Broadcast) error { return nil }}
+	require.ErrorContains(t, s.Listen(), "SRT")
+	require.NoError(t, taken.Close())
+	require.NoError(t, s.Listen())
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	assert.Eventually(t, func() bool {
+		pub := new(whipPublisher)
+		in, err := s.rtc.enter(pub, "192.0.2.1:1")
+		if err == nil {
+			s.rtc.leave(pub)
+		}
+		return in != nil
+	}, 5*time.Second, time.Millisecond)
+	cancel()
+	require.NoError(t, <-ended)
 }
 
 // A thousand publishers come and go: nothing of them is left. Without

@@ -28,6 +28,7 @@ func (l limits) set(s *ingest.Server) error {
 			return fmt.Errorf("--max-size %q: want WIDTHxHEIGHT, such as 1920x1080", l.Size)
 		}
 	}
+	s.Idle = l.Idle
 	s.Conns = ingest.ConnLimits{Max: l.Conns, PerAddr: l.PerAddr, Handshake: l.Handshake, Idle: l.Idle}
 	return nil
 }

@@ -32,6 +32,7 @@ func TestLimits(t *testing.T) {
 		require.NoError(t, parsed.Limits.set(&s))
 		assert.Equal(t, c.limits, s.Limits)
 		assert.Equal(t, c.conns, s.Conns)
+		assert.Equal(t, c.conns.Idle, s.Idle, "media is waited for as long as bytes are")
 	}
 	for _, size := range []string{"1920", "x1080", "1920x", "0x0", "-1x5", "1920x1080p", "a"} {
 		assert.ErrorContains(t, limits{Size: size}.set(new(ingest.Server)), "--max-size", size)

@@ -112,7 +112,7 @@ func (p *platform) assemble(r roles, c config) error {
 	if !r.ingest {
 		return nil
 	}
-	secure, err := c.TLS.config()
+	secure, err := c.TLS.config(p.log)
 	if err != nil {
 		return err
 	}

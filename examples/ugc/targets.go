@@ -254,6 +254,11 @@ func fromHere(r *http.Request) bool {
 		ip := net.ParseIP(strings.Trim(host, "[]"))
 		return host == "localhost" || ip != nil && ip.IsLoopback()
 	}
+	// nginx, as it comes, names this machine as the host and says nothing of its
+	// client, but speaks HTTP/1.0.
+	if !r.ProtoAtLeast(1, 1) {
+		return false
+	}
 	for _, by := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
 		if r.Header.Get(by) != "" {
 			return false

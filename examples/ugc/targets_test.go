@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -99,6 +101,15 @@ func TestPushTargetsAreNotForStrangers(t *testing.T) {
 		assert.Equal(t, 403, code, header)
 		assert.Contains(t, text, "only from this machine")
 	}
+	proxied, err := net.Dial("tcp", s.site.String()) // by nginx without a word of configuration
+	require.NoError(t, err)
+	defer proxied.Close()
+	_, err = fmt.Fprintf(proxied, "POST /api/v1/live/demo/targets HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", s.site, len(body), body)
+	require.NoError(t, err)
+	answer, err := io.ReadAll(proxied)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), " 403 ")
 	code, _ := s.call(t, "POST", "demo/targets", body, "Content-Type", "text/plain")
 	assert.Equal(t, 415, code)
 	for bad, field := range map[string]string{

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -17,14 +18,14 @@ type tlsFlags struct {
 }
 
 // config returns what a server needs to speak TLS; nil if it is not to.
-func (f tlsFlags) config() (*tls.Config, error) {
+func (f tlsFlags) config(log *slog.Logger) (*tls.Config, error) {
 	if f.RTMPS == "" {
 		return nil, nil
 	}
 	if f.Cert == "" || f.Key == "" {
 		return nil, errors.New("--rtmps needs a certificate: give --tls-cert and --tls-key")
 	}
-	c := &certificate{flags: f}
+	c := &certificate{flags: f, log: log}
 	if _, err := c.get(nil); err != nil {
 		return nil, err
 	}
@@ -34,10 +35,12 @@ func (f tlsFlags) config() (*tls.Config, error) {
 // certificate follows its files, which are renewed every few weeks.
 type certificate struct {
 	flags tlsFlags
+	log   *slog.Logger
 
 	mu       sync.Mutex
 	cert     *tls.Certificate
 	modified time.Time // of the file that cert is from
+	trouble  string    // with the newest one, as it was logged
 }
 
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -53,9 +56,12 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	switch {
 	case err == nil:
-		c.cert, c.modified = &cert, info.ModTime()
+		c.cert, c.modified, c.trouble = &cert, info.ModTime(), ""
 	case c.cert == nil:
 		return nil, fmt.Errorf("TLS certificate: %w", err)
+	case c.trouble != err.Error():
+		c.trouble = err.Error()
+		c.log.Warn("the renewed TLS certificate cannot be used, the old one goes on", "error", err)
 	}
 	return c.cert, nil // the old one, while a new one is half written
 }

@@ -1,17 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,7 +47,9 @@ func testTLSFlags(t *testing.T) tlsFlags {
 
 func TestCertificateIsRenewed(t *testing.T) {
 	f := testTLSFlags(t)
-	c, err := f.config()
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	c, err := f.config(logger)
 	require.NoError(t, err)
 	serial := func() int64 {
 		cert, err := c.GetCertificate(nil)
@@ -59,14 +64,16 @@ func TestCertificateIsRenewed(t *testing.T) {
 	assert.EqualValues(t, 2, serial())
 	require.NoError(t, os.WriteFile(f.Cert, []byte("half"), 0o600))
 	assert.EqualValues(t, 2, serial(), "the old one goes on while a new one is written")
+	assert.EqualValues(t, 2, serial())
+	assert.Equal(t, 1, strings.Count(log.String(), "cannot be used"), "said, and once: %s", &log)
 	require.NoError(t, os.Remove(f.Cert))
 	assert.EqualValues(t, 2, serial())
 
-	_, err = f.config()
+	_, err = f.config(logger)
 	require.ErrorContains(t, err, "TLS certificate")
-	_, err = tlsFlags{RTMPS: ":1936"}.config()
+	_, err = tlsFlags{RTMPS: ":1936"}.config(logger)
 	require.EqualError(t, err, "--rtmps needs a certificate: give --tls-cert and --tls-key")
-	none, err := tlsFlags{}.config()
+	none, err := tlsFlags{}.config(logger)
 	require.NoError(t, err)
 	assert.Nil(t, none)
 }

@@ -237,7 +237,7 @@ func (c *Client) post(ctx context.Context, endpoint *url.URL) (string, error) {
 	}
 	req.Header.Set("Content-Type", sdpType)
 	c.authorize(req)
-	resp, err := c.cfg.HTTP.Do(req)
+	resp, err := c.http().Do(req)
 	if err != nil {
 		if u := (*url.Error)(nil); errors.As(err, &u) {
 			err = u.Err // without the URL, which may hold a key
@@ -253,10 +253,33 @@ func (c *Client) post(ctx context.Context, endpoint *url.URL) (string, error) {
 		return "", statusError(resp.StatusCode, string(text))
 	}
 	if at, err := resp.Location(); err == nil {
+		if resp.Request.URL.Scheme == "https" {
+			at.Scheme = "https" // proxies that do TLS forget to say it
+		}
 		c.resource = at.String()
 	}
 	return string(text), nil
 }
+
+// http returns the client for signalling. It follows no redirect out of TLS.
+func (c *Client) http() *http.Client {
+	h := *c.cfg.HTTP
+	follow := h.CheckRedirect
+	h.CheckRedirect = func(r *http.Request, via []*http.Request) error {
+		switch {
+		case via[len(via)-1].URL.Scheme == "https" && r.URL.Scheme != "https":
+			return errors.New("server redirects from https to http, which would tell the key to everybody")
+		case follow != nil:
+			return follow(r, via)
+		case len(via) >= maxRedirects:
+			return fmt.Errorf("more than %d redirects", maxRedirects)
+		}
+		return nil
+	}
+	return &h
+}
+
+const maxRedirects = 5
 
 func (c *Client) authorize(r *http.Request) {
 	if c.cfg.Token != "" {
@@ -362,7 +385,7 @@ func (c *Client) Close() error {
 			req, err := http.NewRequestWithContext(ctx, http.MethodDelete, c.resource, nil)
 			if err == nil {
 				c.authorize(req)
-				if resp, err := c.cfg.HTTP.Do(req); err == nil {
+				if resp, err := c.http().Do(req); err == nil {
 					resp.Body.Close()
 				}
 			}

@@ -9,8 +9,10 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sluice-live/sluice/internal/access"
 )
@@ -34,6 +36,7 @@ const (
 	sdpType      = "application/sdp"
 	fragmentType = "application/trickle-ice-sdpfrag"
 	maxFragment  = 16 << 10
+	bodyTime     = 10 * time.Second
 	sessionPath  = "/session/"
 )
 
@@ -148,9 +151,16 @@ func readBody(w http.ResponseWriter, r *http.Request, contentType string, most i
 		http.Error(w, "the body has to be of type "+contentType, http.StatusUnsupportedMediaType)
 		return nil, false
 	}
+	rc := http.NewResponseController(w) // servers that know no deadlines have their own
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if err == nil { // else the server would wait for the rest
+		_ = rc.SetReadDeadline(time.Time{})
+	}
 	var large *http.MaxBytesError
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		http.Error(w, fmt.Sprintf("the body did not arrive within %v", bodyTime), http.StatusRequestTimeout)
 	case errors.As(err, &large):
 		http.Error(w, fmt.Sprintf("the body is larger than %d kB", most>>10), http.StatusRequestEntityTooLarge)
 	case err != nil:

@@ -3,7 +3,9 @@ package rtc
 import (
 	"encoding/base64"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -228,4 +230,20 @@ func FuzzFragment(f *testing.F) {
 			require.LessOrEqual(t, len(f.candidates), maxCandidates)
 		}
 	})
+}
+
+// Whoever sends no body is not waited for.
+func TestWHIPBodyThatDoesNotCome(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewServer(&WHIP{})
+	defer web.Close()
+	c, err := net.Dial("tcp", web.Listener.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = io.WriteString(c, "POST /whip/demo HTTP/1.1\r\nHost: a\r\nContent-Type: application/sdp\r\nContent-Length: 100\r\n\r\nv=0")
+	require.NoError(t, err)
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(bodyTime+20*time.Second)))
+	answer, err := io.ReadAll(c)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), " 408 ")
 }
