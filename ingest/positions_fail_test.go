@@ -85,7 +85,7 @@ func TestPositionsOnAFullDisk(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, era+1, first.Track.Era)
 		if era > 0 {
-			assert.Equal(t, last.Segment+1, first.Segment)
+			assert.Greater(t, first.Segment, last.Segment)
 		}
 		r.Broadcasts()[0].End()
 		for err == nil {
