@@ -48,7 +48,13 @@ func TestPublishWithOBS(t *testing.T) {
 	t.Run("rtmps", func(t *testing.T) {
 		cert, key, trust := certificate(t)
 		s := start(t, "--rtmps", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key)
-		s.checkOBS(t, obsOptions{server: "rtmps://" + s.rtmps + "/live", key: "obs", trust: trust})
+		server := obsOptions{server: "rtmps://" + s.rtmps + "/live", key: "obs"}
+		stranger := startOBS(t, server)
+		require.Eventually(t, func() bool { return strings.Contains(stranger.log.String(), "Cert verify failed") },
+			time.Minute, 100*time.Millisecond, "OBS refuses a certificate that it does not trust")
+		stranger.end()
+		server.trust = trust
+		s.checkOBS(t, server)
 	})
 	t.Run("srt", func(t *testing.T) {
 		s := start(t)
