@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-live/sluice/internal/mpegts"
 	"github.com/sluice-live/sluice/internal/sluicetest"
 	"github.com/sluice-live/sluice/internal/srt"
+	"github.com/sluice-live/sluice/internal/testmedia"
 )
 
 // srtPlatform takes publishers with one key and passphrase.
@@ -117,6 +118,31 @@ func TestTargetSRT(t *testing.T) {
 	assert.Positive(t, target.Stats().Bytes)
 	assert.Positive(t, target.Stats().Packets)
 	assert.NotContains(t, target.Stats().Error, "S3CRETKEY")
+	l.stop()
+	require.NoError(t, a.Wait())
+}
+
+// A line that loses a tenth of its packets, and is dead for a while, costs media
+// and not the target.
+func TestTargetSRTOverABadLine(t *testing.T) {
+	p, l := newSRTPlatform(t), newLive(t)
+	line := testmedia.NewRelay(t, p.Addr(), testmedia.Path{Delay: 20 * time.Millisecond, Loss: 0.1})
+	target := quick(Push("srt://" + line.Addr() + "?streamid=publish:S3CRETKEY&latency=320&passphrase=passpasspass"))
+	a := l.push(t, target)
+	for range 200 {
+		<-p.got
+	}
+	line.Lose(1)
+	eventually(t, "noticed", func() bool { return target.Stats().Failures > 0 })
+	line.Lose(0.1)
+	connects := target.Stats().Connects
+	eventually(t, "live again", func() bool { return target.Stats().Connects > connects })
+	for len(p.got) > 0 {
+		<-p.got
+	}
+	for range 200 {
+		<-p.got
+	}
 	l.stop()
 	require.NoError(t, a.Wait())
 }
