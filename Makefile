@@ -30,7 +30,7 @@ test: needs-test web lint ## everything that must hold before a change lands
 	internal/setup/nocgo.sh
 	npm --prefix $(WEB) --silent test
 	go test -race -timeout 12m $$(go list ./... | grep -v /examples/)
-	go test -race -timeout 12m -p 1 ./examples/... # real time and a browser: nothing beside them
+	go test -race -timeout 14m -p 1 ./examples/... # real time and a browser: nothing beside them
 	go test ./internal/hlstest # its long walks on fake time crash the race detector, and skip under it
 
 lint: web $(GOLANGCI) ## static checks

@@ -2,7 +2,6 @@ package main
 
 import (
 	"math"
-	"os"
 	"testing"
 	"time"
 
@@ -79,7 +78,7 @@ func minHeight(r browser.Report) int {
 // only a quiet machine is held to it.
 func seamless(t *testing.T, r browser.Report) {
 	t.Helper()
-	if os.Getenv("SLUICE_INTEROP") == "" {
+	if !thorough {
 		return
 	}
 	var last browser.Sample

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -19,7 +18,7 @@ import (
 // machine, a network namespace, and cuts the link between them for three
 // seconds: nothing is lost, and the player stalls once at most.
 func TestTwoMachines(t *testing.T) {
-	if os.Getenv("SLUICE_INTEROP") == "" {
+	if !thorough {
 		t.Skip("it needs root and a network namespace: make interop runs it")
 	}
 	other := newMachine(t)

@@ -135,7 +135,7 @@ rtmp { access_log off; server { listen %[4]s; application live { live on; record
 // one broadcast.
 func TestTargetsOutliveTheEncoder(t *testing.T) {
 	away := 5 * time.Second
-	if os.Getenv("SLUICE_INTEROP") != "" {
+	if thorough {
 		away = 20 * time.Second
 	}
 	nginx, recording := startRecorder(t)

@@ -19,6 +19,9 @@ import (
 	"github.com/sluice-live/sluice/internal/testmedia"
 )
 
+// thorough is the slow matrix, make interop: what takes minutes.
+var thorough = os.Getenv("SLUICE_INTEROP") != ""
+
 func TestMain(m *testing.M) {
 	workerMain()
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -39,7 +38,7 @@ var sources = map[string]testmedia.Spec{
 // machine that carries all of them under the race detector.
 func TestWalk(t *testing.T) {
 	length := 20 * time.Second
-	if os.Getenv("SLUICE_INTEROP") != "" {
+	if thorough {
 		length = time.Minute
 	}
 	s := start(t)
