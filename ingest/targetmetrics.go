@@ -31,11 +31,7 @@ func (c targetCollector) Collect(ch chan<- prometheus.Metric) {
 	for stream, all := range c.list() {
 		for _, st := range all {
 			for i, state := range targetStates {
-				in := 0.0
-				if st.State == TargetState(i) {
-					in = 1
-				}
-				ch <- prometheus.MustNewConstMetric(descPushState, prometheus.GaugeValue, in, stream, st.Name, state)
+				ch <- prometheus.MustNewConstMetric(descPushState, prometheus.GaugeValue, oneIf(st.State == TargetState(i)), stream, st.Name, state)
 			}
 			for d, n := range map[*prometheus.Desc]uint64{descPushBytes: st.Bytes, descPushPackets: st.Packets,
 				descPushDropped: st.Dropped, descPushConnects: st.Connects, descPushFailures: st.Failures} {

@@ -200,11 +200,7 @@ func (c *Chunk) parse(traf []byte) error {
 			sampleFlags, err = c.tfhd(&f)
 		case "tfdt":
 			times++
-			if f.u32()>>24 == 1 {
-				c.DTS = int64(f.u64())
-			} else {
-				c.DTS = int64(f.u32())
-			}
+			c.tfdt(&f)
 		case "trun":
 			runs++
 			sampleFlags, err = c.trun(&f, sampleFlags)
@@ -247,6 +243,14 @@ func (c *Chunk) tfhd(f *fields) (sampleFlags uint32, err error) {
 	return sampleFlags, nil
 }
 
+func (c *Chunk) tfdt(f *fields) {
+	if f.u32()>>24 == 1 {
+		c.DTS = int64(f.u64())
+	} else {
+		c.DTS = int64(f.u32())
+	}
+}
+
 func (c *Chunk) trun(f *fields, sampleFlags uint32) (uint32, error) {
 	flags := f.u32()
 	if n := f.u32(); n != 1 || flags&trunOffset == 0 {
@@ -256,19 +260,25 @@ func (c *Chunk) trun(f *fields, sampleFlags uint32) (uint32, error) {
 	if flags&trunFirstFlags != 0 {
 		sampleFlags = f.u32()
 	}
-	if flags&trunDuration != 0 {
-		c.Dur = f.u32()
+	return c.sample(f, flags, sampleFlags), nil
+}
+
+// sample reads the fields of a sample that a trun has; what are its flags is
+// returned.
+func (c *Chunk) sample(in *fields, trun, sampleFlags uint32) uint32 {
+	if trun&trunDuration != 0 {
+		c.Dur = in.u32()
 	}
-	if flags&trunSampleSize != 0 {
-		c.Size = f.u32()
+	if trun&trunSampleSize != 0 {
+		c.Size = in.u32()
 	}
-	if flags&trunFlags != 0 {
-		sampleFlags = f.u32()
+	if trun&trunFlags != 0 {
+		sampleFlags = in.u32()
 	}
-	if flags&trunComposition != 0 {
-		c.Offset = int32(f.u32())
+	if trun&trunComposition != 0 {
+		c.Offset = int32(in.u32())
 	}
-	return sampleFlags, nil
+	return sampleFlags
 }
 
 // CheckTrack reports what keeps a track from having an init segment; it wraps

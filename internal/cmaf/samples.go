@@ -74,11 +74,7 @@ func (f *Fragment) traf(traf []byte, first, size int) error {
 		case "tfhd":
 			flags, err = defaults.tfhd(&in)
 		case "tfdt":
-			if in.u32()>>24 == 1 {
-				defaults.DTS = int64(in.u64())
-			} else {
-				defaults.DTS = int64(in.u32())
-			}
+			defaults.tfdt(&in)
 		case "trun":
 			if run != nil {
 				err = fmt.Errorf("cmaf: traf with several runs: %w", ErrFormat)
@@ -132,24 +128,6 @@ func (f *Fragment) run(trun []byte, defaults Chunk, sampleFlags uint32, first, s
 		return fmt.Errorf("cmaf: mdat of %d bytes holds %d of samples: %w", size, at-first, ErrFormat)
 	}
 	return nil
-}
-
-// sample reads the fields of a sample that a trun has; what are its flags is
-// returned.
-func (c *Chunk) sample(in *fields, trun, sampleFlags uint32) uint32 {
-	if trun&trunDuration != 0 {
-		c.Dur = in.u32()
-	}
-	if trun&trunSampleSize != 0 {
-		c.Size = in.u32()
-	}
-	if trun&trunFlags != 0 {
-		sampleFlags = in.u32()
-	}
-	if trun&trunComposition != 0 {
-		c.Offset = int32(in.u32())
-	}
-	return sampleFlags
 }
 
 // BoxSize returns the size and name of the box that head, its first eight
