@@ -24,34 +24,37 @@ func CutBox(b []byte) (name sluice.FourCC, body, rest []byte, ok bool) {
 	return sluice.FourCC(b[4:8]), b[8:size:size], b[size:], true
 }
 
-// fields reads numbers one after the other; behind the end they are 0, and
-// short is set.
-type fields struct {
-	b     []byte
-	short bool
+// Fields reads big-endian numbers one after the other; behind the end they are
+// 0, and Short is set.
+type Fields struct {
+	B     []byte // what is left
+	Short bool
 }
 
-func (f *fields) skip(n int) {
-	if len(f.b) < n {
-		f.b, f.short = nil, true
+// Skip passes over n bytes.
+func (f *Fields) Skip(n int) {
+	if len(f.B) < n {
+		f.B, f.Short = nil, true
 		return
 	}
-	f.b = f.b[n:]
+	f.B = f.B[n:]
 }
 
-func (f *fields) u32() (v uint32) {
-	if len(f.b) >= 4 {
-		v = binary.BigEndian.Uint32(f.b)
+// U32 reads four bytes.
+func (f *Fields) U32() (v uint32) {
+	if len(f.B) >= 4 {
+		v = binary.BigEndian.Uint32(f.B)
 	}
-	f.skip(4)
+	f.Skip(4)
 	return v
 }
 
-func (f *fields) u64() (v uint64) {
-	if len(f.b) >= 8 {
-		v = binary.BigEndian.Uint64(f.b)
+// U64 reads eight.
+func (f *Fields) U64() (v uint64) {
+	if len(f.B) >= 8 {
+		v = binary.BigEndian.Uint64(f.B)
 	}
-	f.skip(8)
+	f.Skip(8)
 	return v
 }
 
@@ -97,29 +100,29 @@ func (e *Entry) parse(b []byte) error {
 			return fmt.Errorf("cmaf: trak is cut off: %w", ErrFormat)
 		}
 		b = rest
-		f := fields{b: body}
+		f := Fields{B: body}
 		switch string(name[:]) {
 		case "mdia", "minf", "stbl":
 			if err := e.parse(body); err != nil {
 				return err
 			}
 		case "tkhd":
-			f.skip(4 + 2*timeSize(body))
-			e.ID = f.u32()
+			f.Skip(4 + 2*timeSize(body))
+			e.ID = f.U32()
 		case "mdhd":
-			f.skip(4 + 2*timeSize(body))
-			e.Timescale = f.u32()
+			f.Skip(4 + 2*timeSize(body))
+			e.Timescale = f.U32()
 		case "stsd":
-			f.skip(8) // version, count
-			if _, _, rest, ok := CutBox(f.b); ok {
-				e.Config = f.b[: len(f.b)-len(rest) : len(f.b)-len(rest)]
+			f.Skip(8) // version, count
+			if _, _, rest, ok := CutBox(f.B); ok {
+				e.Config = f.B[: len(f.B)-len(rest) : len(f.B)-len(rest)]
 			}
 		case "uuid":
 			if e.Own == nil {
 				e.Own = body
 			}
 		}
-		if f.short {
+		if f.Short {
 			return fmt.Errorf("cmaf: %s is cut off: %w", name, ErrFormat)
 		}
 	}
@@ -193,7 +196,7 @@ func (c *Chunk) parse(traf []byte) error {
 			return fmt.Errorf("cmaf: traf is cut off: %w", ErrFormat)
 		}
 		traf = rest
-		f := fields{b: body}
+		f := Fields{B: body}
 		var err error
 		switch string(name[:]) {
 		case "tfhd":
@@ -208,7 +211,7 @@ func (c *Chunk) parse(traf []byte) error {
 		if err != nil {
 			return err
 		}
-		if f.short {
+		if f.Short {
 			return fmt.Errorf("cmaf: %s is cut off: %w", name, ErrFormat)
 		}
 	}
@@ -222,61 +225,61 @@ func (c *Chunk) parse(traf []byte) error {
 	return nil
 }
 
-func (c *Chunk) tfhd(f *fields) (sampleFlags uint32, err error) {
-	flags := f.u32()
-	c.Track = f.u32()
+func (c *Chunk) tfhd(f *Fields) (sampleFlags uint32, err error) {
+	flags := f.U32()
+	c.Track = f.U32()
 	if flags&hasBase != 0 || flags&baseIsMoof == 0 {
 		return 0, fmt.Errorf("cmaf: tfhd without default-base-is-moof: %w", ErrFormat)
 	}
 	if flags&hasDescription != 0 {
-		f.skip(4)
+		f.Skip(4)
 	}
 	if flags&hasDuration != 0 {
-		c.Dur = f.u32()
+		c.Dur = f.U32()
 	}
 	if flags&hasSize != 0 {
-		c.Size = f.u32()
+		c.Size = f.U32()
 	}
 	if flags&hasFlags != 0 {
-		sampleFlags = f.u32()
+		sampleFlags = f.U32()
 	}
 	return sampleFlags, nil
 }
 
-func (c *Chunk) tfdt(f *fields) {
-	if f.u32()>>24 == 1 {
-		c.DTS = int64(f.u64())
+func (c *Chunk) tfdt(f *Fields) {
+	if f.U32()>>24 == 1 {
+		c.DTS = int64(f.U64())
 	} else {
-		c.DTS = int64(f.u32())
+		c.DTS = int64(f.U32())
 	}
 }
 
-func (c *Chunk) trun(f *fields, sampleFlags uint32) (uint32, error) {
-	flags := f.u32()
-	if n := f.u32(); n != 1 || flags&trunOffset == 0 {
+func (c *Chunk) trun(f *Fields, sampleFlags uint32) (uint32, error) {
+	flags := f.U32()
+	if n := f.U32(); n != 1 || flags&trunOffset == 0 {
 		return 0, fmt.Errorf("cmaf: trun of %d samples, or without a data offset: %w", n, ErrFormat)
 	}
-	c.Start = f.u32()
+	c.Start = f.U32()
 	if flags&trunFirstFlags != 0 {
-		sampleFlags = f.u32()
+		sampleFlags = f.U32()
 	}
 	return c.sample(f, flags, sampleFlags), nil
 }
 
 // sample reads the fields of a sample that a trun has; what are its flags is
 // returned.
-func (c *Chunk) sample(in *fields, trun, sampleFlags uint32) uint32 {
+func (c *Chunk) sample(in *Fields, trun, sampleFlags uint32) uint32 {
 	if trun&trunDuration != 0 {
-		c.Dur = in.u32()
+		c.Dur = in.U32()
 	}
 	if trun&trunSampleSize != 0 {
-		c.Size = in.u32()
+		c.Size = in.U32()
 	}
 	if trun&trunFlags != 0 {
-		sampleFlags = in.u32()
+		sampleFlags = in.U32()
 	}
 	if trun&trunComposition != 0 {
-		c.Offset = int32(in.u32())
+		c.Offset = int32(in.U32())
 	}
 	return sampleFlags
 }

@@ -68,7 +68,7 @@ func (f *Fragment) traf(traf []byte, first, size int) error {
 			return fmt.Errorf("cmaf: traf is cut off: %w", ErrFormat)
 		}
 		traf = rest
-		in := fields{b: body}
+		in := Fields{B: body}
 		var err error
 		switch string(name[:]) {
 		case "tfhd":
@@ -84,7 +84,7 @@ func (f *Fragment) traf(traf []byte, first, size int) error {
 		if err != nil {
 			return err
 		}
-		if in.short {
+		if in.Short {
 			return fmt.Errorf("cmaf: %s is cut off: %w", name, ErrFormat)
 		}
 	}
@@ -97,14 +97,14 @@ func (f *Fragment) traf(traf []byte, first, size int) error {
 
 // run reads a trun; what it leaves out is as tfhd says.
 func (f *Fragment) run(trun []byte, defaults Chunk, sampleFlags uint32, first, size int) error {
-	in := fields{b: trun}
-	flags, n := in.u32(), in.u32()
-	if n == 0 || n > maxSamples || flags&trunOffset == 0 || int(in.u32()) != first {
+	in := Fields{B: trun}
+	flags, n := in.U32(), in.U32()
+	if n == 0 || n > maxSamples || flags&trunOffset == 0 || int(in.U32()) != first {
 		return fmt.Errorf("cmaf: trun of %d samples, or whose data is not its mdat's: %w", n, ErrFormat)
 	}
 	firstFlags := sampleFlags
 	if flags&trunFirstFlags != 0 {
-		firstFlags = in.u32()
+		firstFlags = in.U32()
 	}
 	dts, at, end := defaults.DTS, first, first+size
 	f.Samples = make([]Sample, 0, n)
@@ -114,7 +114,7 @@ func (f *Fragment) run(trun []byte, defaults Chunk, sampleFlags uint32, first, s
 			own = firstFlags
 		}
 		own = c.sample(&in, flags, own)
-		if in.short || uint64(c.Size) > uint64(end-at) {
+		if in.Short || uint64(c.Size) > uint64(end-at) {
 			return fmt.Errorf("cmaf: trun or its data is cut off: %w", ErrFormat)
 		}
 		s := Sample{Start: at, Size: int(c.Size), DTS: dts, PTS: dts + int64(c.Offset), Dur: int64(c.Dur), Key: own&notSync == 0}

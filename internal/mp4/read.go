@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/sluice-live/sluice"
+	"github.com/sluice-live/sluice/internal/cmaf"
 	"github.com/sluice-live/sluice/internal/codec"
 )
 
@@ -109,47 +110,22 @@ func movieScale(moov []byte) (uint32, error) {
 
 // scaleIn returns the timescale in the body of a mvhd or mdhd.
 func scaleIn(b []byte) (uint32, error) {
-	r := reader{b: b}
-	version := r.u32() >> 24
-	r.skip(8)
+	r := numbersIn(b)
+	version := r.U32() >> 24
+	r.Skip(8)
 	if version == 1 {
-		r.skip(8)
+		r.Skip(8)
 	}
-	return r.u32(), r.err()
+	return r.U32(), r.err()
 }
 
-// reader reads numbers one after the other; behind the end they are 0.
-type reader struct {
-	b     []byte
-	short bool
-}
+// reader reads the numbers in a box.
+type reader struct{ cmaf.Fields }
 
-func (r *reader) skip(n int) {
-	if len(r.b) < n {
-		r.b, r.short = nil, true
-		return
-	}
-	r.b = r.b[n:]
-}
-
-func (r *reader) u32() (v uint32) {
-	if len(r.b) >= 4 {
-		v = binary.BigEndian.Uint32(r.b)
-	}
-	r.skip(4)
-	return v
-}
-
-func (r *reader) u64() (v uint64) {
-	if len(r.b) >= 8 {
-		v = binary.BigEndian.Uint64(r.b)
-	}
-	r.skip(8)
-	return v
-}
+func numbersIn(b []byte) reader { return reader{cmaf.Fields{B: b}} }
 
 func (r *reader) err() error {
-	if r.short {
+	if r.Short {
 		return fmt.Errorf("a box is cut off: %w", ErrFormat)
 	}
 	return nil
@@ -204,9 +180,9 @@ func handler(trak []byte) (sluice.Kind, error) {
 	if err != nil {
 		return 0, err
 	}
-	r := reader{b: hdlr}
-	r.skip(8)
-	switch r.u32() {
+	r := numbersIn(hdlr)
+	r.Skip(8)
+	switch r.U32() {
 	case 'v'<<24 | 'i'<<16 | 'd'<<8 | 'e':
 		return sluice.Video, nil
 	case 's'<<24 | 'o'<<16 | 'u'<<8 | 'n':
@@ -229,14 +205,14 @@ func describe(trak []byte, kind sluice.Kind, id uint32) (*sluice.Track, func([]b
 	if err != nil {
 		return nil, nil, err
 	}
-	r := reader{b: stsd}
-	r.skip(8)
-	name, body, rest, err := cut(r.b)
-	if err != nil || r.short || len(body) < 28 {
+	r := numbersIn(stsd)
+	r.Skip(8)
+	name, body, rest, err := cut(r.B)
+	if err != nil || r.Short || len(body) < 28 {
 		return nil, nil, fmt.Errorf("no sample entry: %w", ErrFormat)
 	}
 	t := &sluice.Track{
-		Kind: kind, Codec: sluice.FourCC([]byte(name)), Config: slices.Clone(r.b[:len(r.b)-len(rest)]),
+		Kind: kind, Codec: sluice.FourCC([]byte(name)), Config: slices.Clone(r.B[:len(r.B)-len(rest)]),
 	}
 	if kind == sluice.Video {
 		t.Width, t.Height = int(binary.BigEndian.Uint16(body[24:])), int(binary.BigEndian.Uint16(body[26:]))
@@ -289,18 +265,18 @@ func edit(trak []byte, movie, scale uint32) (shift int64) {
 	if err != nil {
 		return 0
 	}
-	r := reader{b: elst}
-	version, n := r.u32()>>24, r.u32()
+	r := numbersIn(elst)
+	version, n := r.U32()>>24, r.U32()
 	for range min(n, 2) {
 		var dur uint64
 		var at int64
 		if version == 1 {
-			dur, at = r.u64(), int64(r.u64())
+			dur, at = r.U64(), int64(r.U64())
 		} else {
-			dur, at = uint64(r.u32()), int64(int32(r.u32()))
+			dur, at = uint64(r.U32()), int64(int32(r.U32()))
 		}
-		r.skip(4)
-		if r.short || at > maxSeconds*int64(scale) || dur > maxSeconds*uint64(max(movie, 1)) {
+		r.Skip(4)
+		if r.Short || at > maxSeconds*int64(scale) || dur > maxSeconds*uint64(max(movie, 1)) {
 			return 0
 		}
 		if at >= 0 {

@@ -33,19 +33,19 @@ func sizes(stbl []byte) ([]sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reader{b: b}
-	r.skip(4)
-	one, n := r.u32(), r.u32()
+	r := numbersIn(b)
+	r.Skip(4)
+	one, n := r.U32(), r.U32()
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	if n > maxSamples || one == 0 && uint64(n)*4 > uint64(len(r.b)) {
+	if n > maxSamples || one == 0 && uint64(n)*4 > uint64(len(r.B)) {
 		return nil, fmt.Errorf("%d samples: %w", n, ErrFormat)
 	}
 	all := make([]sample, n)
 	for i := range all {
 		if all[i].size = one; one == 0 {
-			all[i].size = r.u32()
+			all[i].size = r.U32()
 		}
 	}
 	return all, nil
@@ -56,12 +56,12 @@ func times(stbl []byte, all []sample) error {
 	if err != nil {
 		return err
 	}
-	r := reader{b: b}
-	r.skip(4)
+	r := numbersIn(b)
+	r.Skip(4)
 	i, dts := 0, int64(0)
-	for range r.u32() {
-		n, dur := r.u32(), r.u32()
-		if r.short || i >= len(all) {
+	for range r.U32() {
+		n, dur := r.U32(), r.U32()
+		if r.Short || i >= len(all) {
 			break
 		}
 		for ; n > 0 && i < len(all); n-- {
@@ -81,12 +81,12 @@ func compositions(stbl []byte, all []sample) error {
 	if err != nil {
 		return nil // shown as decoded
 	}
-	r := reader{b: b}
-	r.skip(4)
+	r := numbersIn(b)
+	r.Skip(4)
 	i := 0
-	for range r.u32() {
-		n, offset := r.u32(), int64(int32(r.u32())) // version 0 has none beyond 31 bits
-		if r.short {
+	for range r.U32() {
+		n, offset := r.U32(), int64(int32(r.U32())) // version 0 has none beyond 31 bits
+		if r.Short {
 			return r.err()
 		}
 		for ; n > 0 && i < len(all); n-- {
@@ -108,11 +108,11 @@ func keys(stbl []byte, all []sample) error {
 		}
 		return nil
 	}
-	r := reader{b: b}
-	r.skip(4)
-	for range r.u32() {
-		n := r.u32()
-		if r.short {
+	r := numbersIn(b)
+	r.Skip(4)
+	for range r.U32() {
+		n := r.U32()
+		if r.Short {
 			return r.err()
 		}
 		if n >= 1 && uint64(n) <= uint64(len(all)) {
@@ -133,17 +133,17 @@ func offsets(stbl []byte, all []sample) error {
 	if err != nil {
 		return err
 	}
-	r := reader{b: b}
-	r.skip(4)
-	n := r.u32()
-	if uint64(n)*12 > uint64(len(r.b)) {
+	r := numbersIn(b)
+	r.Skip(4)
+	n := r.U32()
+	if uint64(n)*12 > uint64(len(r.B)) {
 		return fmt.Errorf("stsc of %d entries is cut off: %w", n, ErrFormat)
 	}
 	type run struct{ first, samples uint32 }
 	runs := make([]run, n)
 	for i := range runs {
-		runs[i] = run{r.u32(), r.u32()}
-		r.skip(4)
+		runs[i] = run{r.U32(), r.U32()}
+		r.Skip(4)
 	}
 	if !slices.IsSortedFunc(runs, func(a, b run) int { return int(int64(a.first) - int64(b.first)) }) {
 		return fmt.Errorf("stsc is out of order: %w", ErrFormat)
@@ -180,18 +180,18 @@ func chunkOffsets(stbl []byte) ([]uint64, error) {
 			return nil, err
 		}
 	}
-	r := reader{b: b}
-	r.skip(4)
-	n := r.u32()
-	if uint64(n)*4 > uint64(len(r.b)) {
+	r := numbersIn(b)
+	r.Skip(4)
+	n := r.U32()
+	if uint64(n)*4 > uint64(len(r.B)) {
 		return nil, fmt.Errorf("table of %d chunks is cut off: %w", n, ErrFormat)
 	}
 	all := make([]uint64, n)
 	for i := range all {
 		if wide {
-			all[i] = r.u64()
+			all[i] = r.U64()
 		} else {
-			all[i] = uint64(r.u32())
+			all[i] = uint64(r.U32())
 		}
 	}
 	return all, r.err()
