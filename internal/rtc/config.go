@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"time"
@@ -55,21 +56,14 @@ type ICEServer struct {
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.Patience, 500*time.Millisecond)
-	setDefault(&c.FirstMedia, 15*time.Second)
-	setDefault(&c.Idle, 30*time.Second)
-	setDefault(&c.Away, 5*time.Second)
+	c.Patience = cmp.Or(c.Patience, 500*time.Millisecond)
+	c.FirstMedia = cmp.Or(c.FirstMedia, 15*time.Second)
+	c.Idle = cmp.Or(c.Idle, 30*time.Second)
+	c.Away = cmp.Or(c.Away, 5*time.Second)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
-}
-
-func setDefault[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
 }
 
 // Stats count what sessions went through.

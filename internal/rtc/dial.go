@@ -2,6 +2,7 @@ package rtc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func Dial(ctx context.Context, rawURL string, tracks []*sluice.Track, cfg Client
 	if err != nil {
 		return nil, err
 	}
-	setDefault(&cfg.ConnectTimeout, 15*time.Second)
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 15*time.Second)
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{Timeout: 10 * time.Second}
 	}

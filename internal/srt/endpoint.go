@@ -1,6 +1,7 @@
 package srt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,24 +39,17 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.Latency, 120*time.Millisecond)
-	setDefault(&c.PeerTimeout, 5*time.Second)
-	setDefault(&c.MediaTimeout, 30*time.Second)
-	setDefault(&c.WriteTimeout, 5*time.Second)
-	setDefault(&c.Pending, 256)
-	setDefault(&c.ReceiveBuffer, 4<<20)
+	c.Latency = cmp.Or(c.Latency, 120*time.Millisecond)
+	c.PeerTimeout = cmp.Or(c.PeerTimeout, 5*time.Second)
+	c.MediaTimeout = cmp.Or(c.MediaTimeout, 30*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 5*time.Second)
+	c.Pending = cmp.Or(c.Pending, 256)
+	c.ReceiveBuffer = cmp.Or(c.ReceiveBuffer, 4<<20)
 	c.Latency = min(max(c.Latency, 0), 65*time.Second)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
-}
-
-func setDefault[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
 }
 
 // endpoint is a UDP socket with the connections on it. One goroutine reads it,
