@@ -22,9 +22,11 @@ func TestChromiumGoesLiveAndIsWatched(t *testing.T) {
 		"tcp":  {Codec: "video/H264", TCP: true},
 		"vp9":  {Codec: "video/VP9"},
 		"av1":  {Codec: "video/AV1"},
+
+		"av1-tcp": {Codec: "video/AV1", TCP: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if (name == "h264" || name == "vp9") && !thorough {
+			if (name == "h264" || name == "vp9" || name == "av1-tcp") && !thorough {
 				t.Skip("as the others: make interop runs them")
 			}
 			s := start(t)
